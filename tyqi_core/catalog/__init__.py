@@ -1,0 +1,1 @@
+"""The Nodes installed here: manifests found without importing plugin code, indexed, and activated on demand."""

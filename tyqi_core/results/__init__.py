@@ -1,0 +1,1 @@
+"""What a person looks at: outputs written to files, pages and drawings of plans and runs."""

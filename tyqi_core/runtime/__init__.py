@@ -1,0 +1,1 @@
+"""Executing plans: one task, one process, and what a run leaves behind."""
