@@ -76,11 +76,11 @@ class Change(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """A task that becomes ready now. With ``count``, one instance per item: ``user[0]/task`` to ``user[count-1]/task``."""
+    """A task that becomes ready now; with ``count``, one instance per item: ``user[0]/task``, ``user[1]/task``, ..."""
 
     user: str
     task: str
-    count: int | None = None
+    count: int | None = None  # type: ignore[assignment]  # hides tuple.count, which nobody needs here
 
     def instances(self) -> Iterator[str]:
         """The paths of the instances that this entry stands for."""
@@ -100,7 +100,7 @@ class Export(NamedTuple):
 
     instance: str
     slot: str
-    index: Index
+    index: Index  # type: ignore[assignment]  # hides tuple.index
     port: str | None
     length: int = 0
 
@@ -151,7 +151,7 @@ class Place(NamedTuple):
 
     instance: str
     slot: str
-    index: Index = ()
+    index: Index = ()  # type: ignore[assignment]  # hides tuple.index
 
 
 def locate(plan: Plan, instance: str, source: Source) -> Place:
@@ -231,7 +231,7 @@ def _opened(task: PlanTask, result: Result) -> tuple[str | None, int]:
 
 
 def _fed(plan: Plan, task: PlanTask, instance: str, delta: int) -> Iterator[Change]:
-    """The counters that the end of ``instance`` counts down, in its own scope and, from a tail, in its users' scopes."""
+    """The counters that the end of ``instance`` counts down, in its scope and, from a tail, in its users' scopes."""
     while True:
         prefix = instance[: len(instance) - len(task.id)]
         for successor in task.successors:
