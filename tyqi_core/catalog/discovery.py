@@ -57,7 +57,9 @@ class Discovered:
     @property
     def manifest(self) -> Manifest | None:
         """The manifest, built at first use; ``None`` for a node with problems."""
-        if self._manifest is None and self.body is not None and self.path is not None and not self.problems:
+        if self.problems or self.body is None or self.path is None:
+            return None
+        if self._manifest is None:
             self._manifest = Manifest.build(self.body, self.origin, self.path)
         return self._manifest
 
@@ -249,7 +251,7 @@ def _with_rivals_told(node: Discovered, claims: list[Discovered]) -> Discovered:
         message = f"{node.origin.distribution} announces '{node.origin.id}' with this major version more than once."
         remedy = "The plugin's author removes one entry point."
     problem = Problem("DUPLICATE_ID", message, str(node.path or ""), remedy=remedy)
-    return replace(node, problems=(*node.problems, problem), _manifest=None)
+    return replace(node, problems=(*node.problems, problem))
 
 
 def _collide(one: Discovered, other: Discovered) -> bool:
