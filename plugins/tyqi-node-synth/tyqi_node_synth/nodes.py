@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from tyqi_core.node import Context, Inputs, Node, Outputs
 
+from tyqi_core.node import Context, Inputs, Node, Outputs
 from tyqi_node_synth import drawing
 
 
 class Texture(Node):
     """A clean surface from a photograph."""
 
-    def process(self, inputs: Inputs, ctx: Context) -> Outputs:
+    def process(self, inputs: Inputs, ctx: Context) -> Outputs:  # noqa: ARG002  the contract's signature; it has no ports
         """Draw the picture that the parameters describe."""
         params = ctx.params
         rng = np.random.default_rng(params["seed"])
