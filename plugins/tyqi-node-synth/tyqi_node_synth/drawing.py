@@ -112,8 +112,8 @@ def texture(
         raise ValueError(f"size must be at least {SMALLEST} px, found {size}")
     if region not in REGIONS:
         raise ValueError(f"unknown region {region!r}; known are {', '.join(REGIONS)}")
-    look = _LOOKS[name]
     crop = _crop(_part(photograph(name), region), rng, size, zoom)
+    look = _LOOKS[name]
     return _finish(_tinted(_turned(crop, rng, look.upright), look, rng), rng, noise)
 
 
