@@ -40,8 +40,12 @@ _FAILED = Result("failed")
 class Recorder(Protocol):
     """Who keeps what a run leaves behind; see :mod:`tyqi_core.runtime.record`."""
 
-    def accepted(self, run_id: str, plan: Plan, inputs: Inputs) -> Mapping[str, Any]:
+    def accepted(self, run_id: str, plan: Plan, inputs: Inputs, about: Mapping[str, Any]) -> Mapping[str, Any]:
         """A run begins. What is returned goes into its first event (digests of its inputs)."""
+        ...
+
+    def reopened(self, run_id: str) -> None:
+        """A recorded run goes on."""
         ...
 
     def moved(self, run_id: str, store: MemoryStore) -> None:
@@ -93,6 +97,7 @@ class _Run:
     """A run that has not ended: who waits for it, and what of it is under way."""
 
     loader: Loader | None
+    about: Mapping[str, Any] = field(default_factory=dict)
     done: threading.Event = field(default_factory=threading.Event)
     result: RunResult | None = None
     attempts: dict[tuple[str, int], Attempt] = field(default_factory=dict)
@@ -110,6 +115,10 @@ class RunHandle:
     def done(self) -> bool:
         """True once the run has ended."""
         return self._run.done.is_set()
+
+    def pause(self, timeout: float) -> bool:
+        """Wait for the end for a while. True once the run has ended."""
+        return self._run.done.wait(timeout)
 
     def wait(self, timeout: float | None = None) -> RunResult:
         """Wait for the end.
@@ -164,16 +173,19 @@ class InProcessRuntime:
 
     # -- what a caller does ------------------------------------------------------------------------------------------
 
-    def start(self, inputs: Inputs | Loader, *, run_id: str | None = None) -> RunHandle:
+    def start(
+        self, inputs: Inputs | Loader, *, run_id: str | None = None, about: Mapping[str, Any] | None = None
+    ) -> RunHandle:
         """Begin a run and return at once.
 
         Args:
             inputs: the run's inputs by name, or a function that loads them; a function is called on a worker thread,
                 and an :class:`~tyqi_core.errors.InputError` from it fails this run alone.
             run_id: its id; a random one by default.
+            about: what a person should know of the run (the name of its picture); kept in its record.
         """
         run_id = run_id or uuid.uuid4().hex
-        run = self._runs[run_id] = _Run(inputs if callable(inputs) else lambda: inputs)
+        run = self._runs[run_id] = _Run(inputs if callable(inputs) else lambda: inputs, about or {})
         self._pool.submit(Job(run_id, ""))
         return RunHandle(run_id, run)
 
@@ -194,6 +206,8 @@ class InProcessRuntime:
         """
         self.store.restore(state)
         run = self._runs[state.id] = _Run(None)
+        if self._recorder is not None:
+            self._recorder.reopened(state.id)
         if (job := self._onward(state.id, self.store.resume(state.id))) is not None:
             self._pool.submit(job)
         self._end_if_over(state.id)
@@ -261,7 +275,7 @@ class InProcessRuntime:
             return self._refuse(run_id, run, "cancelled", None)
         try:
             inputs = self._inputs.checked(run.loader())
-            data = self._recorder.accepted(run_id, self.plan, inputs) if self._recorder else {}
+            data = self._recorder.accepted(run_id, self.plan, inputs, run.about) if self._recorder else {}
         except TyqiError as error:
             return self._refuse(run_id, run, "failed", error)
         except Exception as error:  # noqa: BLE001 - whatever a caller's loader raises fails this run, not the thread
