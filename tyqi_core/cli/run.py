@@ -62,12 +62,12 @@ def run(
     from tyqi_core.runtime.types import input_types
 
     settings, catalog = Settings.load(), Catalog.load()
-    opened = open_project(project, catalog, params=dict(_param(text) for text in params))
-    given = list(_given(input_types(opened.plan), inputs, inputs_dir))
+    opened = open_project(project, catalog, params=dict(parameter(text) for text in params))
+    given = list(given_inputs(input_types(opened.plan), inputs, inputs_dir))
     with Batch(opened, catalog, settings, out, threads) as batch:
         for files in batches(given):
             batch.add(files)
-        _finish(batch, json_wanted=json_wanted)
+        finish(batch, json_wanted=json_wanted)
 
 
 @click.command(epilog="Example:  tyqi resume 3f2a")
@@ -94,10 +94,10 @@ def _resume(run_id: str, threads: int | None, out: Path, *, json_wanted: bool) -
     opened = Project(record.plan(), record.source())
     with Batch(opened, Catalog.load(), settings, out, threads) as batch:
         batch.resume(record)
-        _finish(batch, json_wanted=json_wanted)
+        finish(batch, json_wanted=json_wanted)
 
 
-def _finish(batch: Batch, *, json_wanted: bool) -> None:
+def finish(batch: Batch, *, json_wanted: bool) -> None:
     """Wait for the runs with a progress bar, write the page, print the answer."""
     interrupted = not batch.wait()
     for card in batch.failed():
@@ -116,7 +116,7 @@ def _finish(batch: Batch, *, json_wanted: bool) -> None:
     raise click.exceptions.Exit(0 if document["ok"] else 1)
 
 
-def _given(types: Mapping[str, PortType], inputs: tuple[str, ...], folder: str | None) -> Iterator[tuple[str, Path]]:
+def given_inputs(types: Mapping[str, PortType], inputs: tuple[str, ...], folder: str | None) -> Iterator[tuple[str, Path]]:
     from tyqi_core.runtime.inputs import files_of, picture_input
 
     for text in inputs:
@@ -134,7 +134,7 @@ def _given(types: Mapping[str, PortType], inputs: tuple[str, ...], folder: str |
             yield name, file
 
 
-def _param(text: str) -> tuple[str, Any]:
+def parameter(text: str) -> tuple[str, Any]:
     """``NAME=VALUE``; the value is JSON where it reads as JSON, else a string."""
     from tyqi_core.errors import InputError
     from tyqi_core.protocol.validation import read_json
