@@ -233,7 +233,7 @@ def _array_bytes(value: np.ndarray[Any, Any]) -> bytes:
     header = _array_header(name, value.shape)
     if not value.size:
         return header
-    return b"".join((header, memoryview(np.ascontiguousarray(value)).cast("B")))
+    return b"".join((header, np.ascontiguousarray(value).data.cast("B")))
 
 
 def _read_array_header(data: Buffer) -> tuple[str, tuple[int, ...], int]:

@@ -155,7 +155,8 @@ def _corrupt(why: object) -> InputError:
 
 def _too_large(width: int, height: int, limits: ImageLimits) -> InputError:
     return InputError(
-        f"the picture has {width} x {height} pixels; allowed are {limits.max_pixels} in all and {limits.max_side} a side",
+        f"the picture has {width} x {height} pixels; "
+        f"allowed are {limits.max_pixels} in all and {limits.max_side} a side",
         code="IMAGE_TOO_LARGE",
         remedy="Cut or scale it before.",
     )
@@ -260,7 +261,7 @@ def _upright(image: Image.Image) -> Image.Image:
     }
     try:
         orientation = image.getexif().get(_ORIENTATION)
-    except Exception:  # metadata is not worth refusing a picture for
+    except Exception:  # noqa: BLE001  (unreadable metadata, of whatever kind, is not worth refusing a picture for)
         orientation = None
     turn = turns.get(orientation) if isinstance(orientation, int) else None
     return image if turn is None else image.transpose(turn)
