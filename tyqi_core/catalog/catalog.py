@@ -96,6 +96,21 @@ class Catalog:
         catalog._active = {node.manifest.reference: node.node_class for node in nodes}
         return catalog
 
+    def replacing(self, replaced: Mapping[str, str]) -> Catalog:
+        """The same nodes, but a search for one of these ids, whatever major is pinned, finds what takes its place.
+
+        Args:
+            replaced: node id -> reference, for example ``{"crack.segment": "crack.segment@2"}``.
+
+        Raises:
+            CatalogError: one of the references means no usable node.
+        """
+        for reference in replaced.values():
+            self.find(reference)
+        other = Catalog(self._nodes, disabled=self._disabled)
+        other._active, other._replaced = self._active, dict(replaced)  # noqa: SLF001 - of the same class
+        return other
+
     def entries(self) -> Sequence[Entry]:
         """All nodes, broken and disabled ones too, ordered by id."""
         ordered = sorted(self._nodes, key=lambda node: (node.origin.id, node.origin.local_id, node.origin.distribution))
@@ -110,6 +125,7 @@ class Catalog:
         Raises:
             CatalogError: ``BAD_REFERENCE``, ``NODE_UNKNOWN``, ``NODE_MAJOR``, ``NODE_BROKEN`` or ``NODE_DISABLED``.
         """
+        reference = self._replaced.get(reference.partition("@")[0], reference)
         asked = _REFERENCE.fullmatch(reference)
         if asked is None:
             raise self._no_reference(reference)

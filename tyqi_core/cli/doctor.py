@@ -109,4 +109,3 @@ def _nodes(*, probing: bool) -> Iterator[Finding]:
         else:
             remedy = f"pip install --upgrade {entry.distribution}, or pip uninstall {entry.distribution}"
             yield Finding(entry.id, "fault", verdict.reason, remedy)
-

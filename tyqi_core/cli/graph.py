@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 @click.argument("project", required=False, type=click.Path(path_type=Path))
 @click.option("--run", "run_id", metavar="RUN", help="Draw a recorded run, the path that it took marked.")
 @click.option("--format", "form", type=click.Choice(["svg", "mermaid", "json"]), help="Default: by the file's suffix.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="A file; default: standard output.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="A file; default: standard output."
+)
 def graph(project: Path | None, run_id: str | None, form: str | None, output: Path | None) -> None:
     """Draw a project as SVG or Mermaid, or a finished run with the path it took through it.
 

@@ -11,6 +11,9 @@ from tyqi_core.errors import UsageError
 from tyqi_core.settings import Settings
 
 
+_SHOWN = 60
+
+
 @click.command(epilog="Example:  tyqi replay 3f2a --swap crack.segment=2")
 @click.argument("run")
 @click.option(
@@ -55,4 +58,4 @@ def _swap(text: str) -> tuple[str, str]:
 
 def _short(value: object) -> str:
     text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

@@ -19,14 +19,20 @@ if TYPE_CHECKING:
 OUT = Path("tyqi-out")
 
 _out = click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), default=OUT, show_default=True, help="Folder for results."
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=OUT,
+    show_default=True,
+    help="Folder for results.",
 )
 _threads = click.option("--threads", type=click.IntRange(1, 1024), help="How many tasks may execute at once.")
 
 
 @click.command(epilog="Example:  tyqi run project.yaml --inputs-dir pictures --out results --param wide_mm=2.5")
 @click.argument("project", required=False, type=click.Path(path_type=Path))
-@click.option("--input", "inputs", multiple=True, metavar="PORT=FILE", help="A run input; several of one port: a batch.")
+@click.option(
+    "--input", "inputs", multiple=True, metavar="PORT=FILE", help="A run input; several of one port: a batch."
+)
 @click.option("--inputs-dir", metavar="[PORT=]DIR", help="Every file of a folder becomes a run.")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A project parameter.")
 @click.option("--resume", "resumed", metavar="RUN", help="Go on with a run that failed or was cancelled.")
@@ -116,7 +122,9 @@ def finish(batch: Batch, *, json_wanted: bool) -> None:
     raise click.exceptions.Exit(0 if document["ok"] else 1)
 
 
-def given_inputs(types: Mapping[str, PortType], inputs: tuple[str, ...], folder: str | None) -> Iterator[tuple[str, Path]]:
+def given_inputs(
+    types: Mapping[str, PortType], inputs: tuple[str, ...], folder: str | None
+) -> Iterator[tuple[str, Path]]:
     from tyqi_core.runtime.inputs import files_of, picture_input
 
     for text in inputs:
@@ -150,4 +158,6 @@ def parameter(text: str) -> tuple[str, Any]:
 
 def _refuse_beside_resume(*given: Any) -> None:
     if any(given):
-        raise UsageError("--resume takes its project, inputs and parameters from the run's record; leave the others out")
+        raise UsageError(
+            "--resume takes its project, inputs and parameters from the run's record; leave the others out"
+        )

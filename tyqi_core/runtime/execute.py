@@ -117,7 +117,7 @@ class Executable:
             outcome, answer = answer.name, answer.outputs
         if not isinstance(answer, Mapping):
             raise ContractViolation(
-                f"process returned {type(answer).__name__}; a mapping of the outputs {sorted(self._output_names)} is due"
+                f"process returned {type(answer).__name__}, not a mapping of the outputs {sorted(self._output_names)}"
             )
         if answer.keys() != self._output_names:
             raise ContractViolation(_port_difference(answer.keys(), self._output_names))
@@ -230,7 +230,9 @@ class RunInputs:
             InputError: one is missing, is not declared, or does not fit its type.
         """
         if unknown := sorted(given.keys() - self._types.keys()):
-            raise InputError(f"the project has no input {unknown[0]!r}; it has {sorted(self._types)}", code="UNKNOWN_INPUT")
+            raise InputError(
+                f"the project has no input {unknown[0]!r}; it has {sorted(self._types)}", code="UNKNOWN_INPUT"
+            )
         return {name: self._one(name, given) for name in self._types}
 
     def _one(self, name: str, given: Mapping[str, Any]) -> Any:

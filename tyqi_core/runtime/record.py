@@ -87,7 +87,12 @@ class RunRecorder:
                     references[name] = _store(folder, value)
             _write(folder / "plan.json", json.dumps(plan.to_json()))
             _write(folder / "project.yaml", self._source)
-            header = {"id": run_id, "project": plan.project, "plan": plan.digest, "params": dict(plan.params)}
+            header: dict[str, Any] = {
+                "id": run_id,
+                "project": plan.project,
+                "plan": plan.digest,
+                "params": dict(plan.params),
+            }
             header |= {"about": dict(about), "created_ns": time.time_ns()}
             header |= {"status": "running", "inputs": references, "digests": digests}
             _write(folder / "run.json", json.dumps(header))
@@ -136,9 +141,7 @@ class RunRecorder:
         if result.status != "completed":
             return {}
         return {
-            name: digest(self._output_types[name], value)
-            for name, value in result.outputs.items()
-            if value is not None
+            name: digest(self._output_types[name], value) for name, value in result.outputs.items() if value is not None
         }
 
     def _small_values(self, result: RunResult) -> dict[str, Any]:
