@@ -149,7 +149,7 @@ def user_of(instance: str) -> tuple[str, int | None] | None:
 
 
 class Place(NamedTuple):
-    """Where a value is held: ``slot`` of ``instance``, at position ``at`` of its (nested) list; ``()`` is the whole slot."""
+    """Where a value is held: in ``slot`` of ``instance``, at position ``at`` of its list; ``()`` is all of it."""
 
     instance: str
     slot: str

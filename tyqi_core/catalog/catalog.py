@@ -77,6 +77,7 @@ class Catalog:
         self._by_id: Mapping[str, list[Discovered]] = _grouped(self._nodes)
         self._disabled = frozenset(disabled)
         self._active: dict[str, type[Node]] = {}
+        self._replaced: Mapping[str, str] = {}
         self._lock = RLock()
 
     @classmethod
@@ -108,7 +109,7 @@ class Catalog:
         for reference in replaced.values():
             self.find(reference)
         other = Catalog(self._nodes, disabled=self._disabled)
-        other._active, other._replaced = self._active, dict(replaced)  # noqa: SLF001 - of the same class
+        other._active, other._replaced = self._active, dict(replaced)
         return other
 
     def entries(self) -> Sequence[Entry]:

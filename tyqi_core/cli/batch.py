@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,10 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from tyqi_core.app import Project, open_runtime, resume_run
 from tyqi_core.cli.output import say
+from tyqi_core.errors import OutputError
+from tyqi_core.results.files import write_files
 from tyqi_core.results.names import safe_names
 from tyqi_core.results.page import RunCard, batch_page
 from tyqi_core.results.writer import write_outputs
@@ -68,7 +71,7 @@ class Batch:
         self._items: list[_Item] = []
         self._cards: dict[int, RunCard] = {}
 
-    def __enter__(self) -> Batch:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -104,12 +107,15 @@ class Batch:
         """The runs that did not complete, in order."""
         return [card for _, card in sorted(self._cards.items()) if card.status != "completed"]
 
+    def resumable(self, card: RunCard) -> bool:
+        """Whether a run that did not complete left a state to go on from."""
+        return bool(card.story)
+
     def document(self) -> dict[str, Any]:
         """Write the page over all runs; returns what happened as one JSON object."""
         cards = [card for _, card in sorted(self._cards.items())]
         plan = self.project.plan
-        page = self._out / "index.html"
-        _write_page(page, batch_page(plan, cards))
+        page, *_ = write_files(self._out, {"index.html": batch_page(plan, cards).encode()})
         completed = sum(card.status == "completed" for card in cards)
         return {
             "ok": completed == len(self._items),
@@ -151,17 +157,21 @@ class Batch:
     def _card(self, item: _Item) -> RunCard:
         assert item.handle is not None  # noqa: S101 - only runs that ended come here
         result = item.handle.wait()
-        folder = self._out / item.folder
-        completed = result.status == "completed"
-        files = write_outputs(folder, result.outputs, self._output_types) if completed else []
+        error = result.error
+        files: list[Path] = []
+        if result.status == "completed":
+            try:
+                files = write_outputs(self._out / item.folder, result.outputs, self._output_types)
+            except OutputError as trouble:  # the other runs may still be written, or fail on their own
+                error = trouble.to_json()
         return RunCard(
             name=item.name,
             run_id=result.id,
-            status=result.status,
+            status="failed" if error else result.status,
             path=path_taken(result.events),
             duration_s=result.duration_s,
             files={path.name: path.relative_to(self._out) for path in files},
-            error=result.error,
+            error=error,
             values=self._values(result),
             thumbnail=_thumbnail(files, self._out),
             story=story_of(result.events),
@@ -177,6 +187,25 @@ class Batch:
 
 def _load(types: Mapping[str, PortType], files: Mapping[str, Path]) -> dict[str, Any]:
     return {name: read_input(path, types[name]) for name, path in files.items()}
+
+
+def _run_json(card: RunCard, out: Path) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "id": card.run_id,
+        "name": card.name,
+        "status": card.status,
+        "path": list(card.path),
+        "duration_s": round(card.duration_s, 6),
+        "files": [str(out / path) for path in card.files.values()],
+        "values": {name: value for name, value in card.values.items() if len(json.dumps(value)) <= _SMALL},
+    }
+    return body | ({"error": card.error} if card.error else {})
+
+
+def _thumbnail(files: Sequence[Path], out: Path) -> str | None:
+    """The first picture among the outputs, as a link from the page."""
+    picture = next((path for path in files if path.suffix == ".png"), None)
+    return None if picture is None else picture.relative_to(out).as_posix()
 
 
 @contextmanager

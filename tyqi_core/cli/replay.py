@@ -10,7 +10,6 @@ from tyqi_core.cli.output import answer_json, as_json, say
 from tyqi_core.errors import UsageError
 from tyqi_core.settings import Settings
 
-
 _SHOWN = 60
 
 

@@ -125,6 +125,7 @@ def finish(batch: Batch, *, json_wanted: bool) -> None:
 def given_inputs(
     types: Mapping[str, PortType], inputs: tuple[str, ...], folder: str | None
 ) -> Iterator[tuple[str, Path]]:
+    """The files that ``--input`` and ``--inputs-dir`` name, each with the run input it is for."""
     from tyqi_core.runtime.inputs import files_of, picture_input
 
     for text in inputs:
