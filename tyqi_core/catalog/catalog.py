@@ -77,6 +77,7 @@ class Catalog:
         self._by_id: Mapping[str, list[Discovered]] = _grouped(self._nodes)
         self._disabled = frozenset(disabled)
         self._active: dict[str, type[Node]] = {}
+        self._replaced: Mapping[str, str] = {}
         self._lock = RLock()
 
     @classmethod
@@ -96,6 +97,21 @@ class Catalog:
         catalog._active = {node.manifest.reference: node.node_class for node in nodes}
         return catalog
 
+    def replacing(self, replaced: Mapping[str, str]) -> Catalog:
+        """The same nodes, but a search for one of these ids, whatever major is pinned, finds what takes its place.
+
+        Args:
+            replaced: node id -> reference, for example ``{"crack.segment": "crack.segment@2"}``.
+
+        Raises:
+            CatalogError: one of the references means no usable node.
+        """
+        for reference in replaced.values():
+            self.find(reference)
+        other = Catalog(self._nodes, disabled=self._disabled)
+        other._active, other._replaced = self._active, dict(replaced)
+        return other
+
     def entries(self) -> Sequence[Entry]:
         """All nodes, broken and disabled ones too, ordered by id."""
         ordered = sorted(self._nodes, key=lambda node: (node.origin.id, node.origin.local_id, node.origin.distribution))
@@ -110,6 +126,7 @@ class Catalog:
         Raises:
             CatalogError: ``BAD_REFERENCE``, ``NODE_UNKNOWN``, ``NODE_MAJOR``, ``NODE_BROKEN`` or ``NODE_DISABLED``.
         """
+        reference = self._replaced.get(reference.partition("@")[0], reference)
         asked = _REFERENCE.fullmatch(reference)
         if asked is None:
             raise self._no_reference(reference)
