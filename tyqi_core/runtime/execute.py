@@ -220,7 +220,9 @@ class RunInputs:
             InputError: one is missing, is not declared, or does not fit its type.
         """
         if unknown := sorted(given.keys() - self._types.keys()):
-            raise InputError(f"the project has no input {unknown[0]!r}; it has {sorted(self._types)}", code="UNKNOWN_INPUT")
+            raise InputError(
+                f"the project has no input {unknown[0]!r}; it has {sorted(self._types)}", code="UNKNOWN_INPUT"
+            )
         return {name: self._one(name, given) for name in self._types}
 
     def _one(self, name: str, given: Mapping[str, Any]) -> Any:

@@ -443,4 +443,3 @@ def _story(result: Result) -> Mapping[str, Any] | None:
     if result.outcome is not None:
         return {"outcome": result.outcome}
     return {"count": result.count} if result.count is not None else None
-
