@@ -133,9 +133,7 @@ class RunRecorder:
         if result.status != "completed":
             return {}
         return {
-            name: digest(self._output_types[name], value)
-            for name, value in result.outputs.items()
-            if value is not None
+            name: digest(self._output_types[name], value) for name, value in result.outputs.items() if value is not None
         }
 
     def _small_values(self, result: RunResult) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from tyqi_core.results.names import safe_name, safe_names, shown_name
 
 FIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}")

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
+
 from tyqi_core.results.colours import heat, label_palette
 from tyqi_core.results.png import png, shrunk
 
@@ -71,7 +72,7 @@ def test_what_a_png_cannot_hold_is_refused(array):
 def test_smooth_pictures_are_stored_as_differences():
     noise = np.random.default_rng(2).integers(0, 3, (300, 300))
     surface = (np.add.outer(np.arange(300), np.arange(300)) / 3 + noise).astype(np.uint8)
-    assert len(png(surface)) < len(zlib.compress(surface.tobytes(), 6)) * 0.7
+    assert len(png(surface)) < len(zlib.compress(surface.tobytes(), 6)) * 0.8
 
 
 def test_an_array_that_is_no_single_block_of_memory_is_written_as_it_looks():

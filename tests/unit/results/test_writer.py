@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+
 from tyqi_core.errors import OutputError
 from tyqi_core.protocol.ports import PortType
 from tyqi_core.results import files
