@@ -55,7 +55,7 @@ class Context(Protocol):
         ...
 
     @property
-    def logger(self) -> logging.Logger:
+    def logger(self) -> logging.Logger | logging.LoggerAdapter[logging.Logger]:
         """A logger whose records name the run and the task."""
         ...
 

@@ -57,7 +57,7 @@ class Result:
     """How one task was settled.
 
     Attributes:
-        kind: ``failed`` is a final failure that takes the error branch.
+        kind: ``failed`` is a final failure that takes the error branch; one that fails the run settles nothing.
         outcome: what a condition task decided.
         count: how many items a foreach task has.
     """
@@ -76,19 +76,19 @@ class Change(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """A task that becomes ready now; with ``count``, one instance per item: ``user[0]/task``, ``user[1]/task``, ..."""
+    """A task that becomes ready now. With ``count``, one instance per item: its path holds ``[*]`` for the index."""
 
-    user: str
-    task: str
-    count: int | None = None  # type: ignore[assignment]  # hides tuple.count, which nobody needs here
+    path: str
+    count: int | None = None
 
     def instances(self) -> Iterator[str]:
         """The paths of the instances that this entry stands for."""
         if self.count is None:
-            yield f"{self.user}/{self.task}" if self.user else self.task
+            yield self.path
         else:
+            before, after = self.path.split("[*]")
             for index in range(self.count):
-                yield f"{self.user}[{index}]/{self.task}"
+                yield f"{before}[{index}]{after}"
 
 
 class Export(NamedTuple):
@@ -100,7 +100,7 @@ class Export(NamedTuple):
 
     instance: str
     slot: str
-    index: Index  # type: ignore[assignment]  # hides tuple.index
+    index: Index
     port: str | None
     length: int = 0
 
@@ -151,17 +151,20 @@ class Place(NamedTuple):
 
     instance: str
     slot: str
-    index: Index = ()  # type: ignore[assignment]  # hides tuple.index
+    index: Index = ()
 
 
 def locate(plan: Plan, instance: str, source: Source) -> Place:
-    """The place that a source means for this instance. ``input`` and ``const`` sources have no place.
+    """The place that a source means for this instance; ``const`` sources have none.
 
-    The place of an ``error`` source is the slot :data:`ERROR_SLOT` of the task that failed.
+    Run inputs are slots of the instance ``""``; the place of an ``error`` source is the slot :data:`ERROR_SLOT` of the
+    task that failed.
 
     Raises:
         InternalError: no enclosing scope holds it; the compiler never makes such a source.
     """
+    if source.kind == "input":
+        return Place("", source.name)
     scope = plan.tasks[task_id(instance)].scope
     if source.kind == "slot":
         holder_scope = plan.tasks[source.task].scope
@@ -187,7 +190,7 @@ def _outward(plan: Plan, instance: str, source: Source) -> tuple[str, int | None
 
 def start(plan: Plan) -> Effects:
     """What accepting a run does: the roots become ready."""
-    return Effects(ready=tuple(Ready("", task) for task in plan.roots))
+    return Effects(ready=tuple(Ready(task) for task in plan.roots))
 
 
 def effects(plan: Plan, instance: str, result: Result) -> Effects:
@@ -203,7 +206,8 @@ def effects(plan: Plan, instance: str, result: Result) -> Effects:
         return Effects(tuple(_fed(plan, task, instance, -1)), (), exports)
     delta = width * len(plan.tails[head]) - 1
     changes = tuple(_fed(plan, task, instance, delta)) if delta else ()
-    return Effects(changes, (Ready(instance, head, result.count),), exports)
+    opened = Ready(f"{instance}[*]/{head}", result.count) if result.count else Ready(f"{instance}/{head}")
+    return Effects(changes, (opened,), exports)
 
 
 def after_failure(task: PlanTask, tries: int, error: NodeError) -> Verdict:
@@ -231,7 +235,7 @@ def _opened(task: PlanTask, result: Result) -> tuple[str | None, int]:
 
 
 def _fed(plan: Plan, task: PlanTask, instance: str, delta: int) -> Iterator[Change]:
-    """The counters that the end of ``instance`` counts down, in its scope and, from a tail, in its users' scopes."""
+    """The counters that the end of ``instance`` counts down, in its own scope and, from a tail, in its users' scopes."""
     while True:
         prefix = instance[: len(instance) - len(task.id)]
         for successor in task.successors:

@@ -11,6 +11,7 @@ composer hides (docs/decisions/0012-yaml-composer.md).
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from tyqi_core.errors import InvalidFile, Problem
+from tyqi_core.protocol.json_values import json_path
+from tyqi_core.protocol.subset import SchemaProblem
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 32
@@ -53,18 +56,18 @@ _LONGEST_INT = 40
 
 # What YAML calls printable; NUL and other control characters are not.
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_PLAIN_NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]*")
+_PATH_PART = re.compile(r'\.([^.\[\]]+)|\[([0-9]+)\]|\[("(?:[^"\\]|\\.)*")\]')
 
 
-def json_path(path: Iterable[Key]) -> str:
-    """``("tasks", "T1", 0)`` as ``$.tasks.T1[0]``."""
-    text = "$"
-    for key in path:
-        if isinstance(key, int):
-            text += f"[{key}]"
-        else:
-            text += f".{key}" if _PLAIN_NAME.fullmatch(key) else f"[{key!r}]"
-    return text
+def path_parts(path: str) -> tuple[Key, ...]:
+    """``$.tasks.T1[0]`` as ``("tasks", "T1", 0)``; the other way round it is ``json_values.json_path``.
+
+    A part that was cut because it was too long ends the result.
+    """
+    parts: list[Key] = []
+    for name, position, quoted in _PATH_PART.findall(path[1:]):
+        parts.append(int(position) if position else name or json.loads(quoted))
+    return tuple(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,13 @@ class Document:
         path = tuple(path)
         line, column = self.at(path, value=value)
         return Problem(code, message, self.file, line, column, json_path(path), nearest, remedy)
+
+    def schema_problem(self, code: str, found: SchemaProblem, under: Iterable[Key] = ()) -> Problem:
+        """What a schema found in the part of this document at ``under``, with its place filled in."""
+        path = (*under, *path_parts(found.path))
+        if found.message.startswith("unknown key"):  # told of the mapping; the eye looks for the key
+            path = (*path, *path_parts(f"$[{found.found}]"))
+        return self.problem(code, f"{found.message}.", path, nearest=found.nearest)
 
 
 def read_file(path: Path | str, *, error: type[InvalidFile] = InvalidFile) -> Document:

@@ -165,7 +165,9 @@ class _Parser:
         if char == "\\":
             char = self.take()
             if char not in _ESCAPABLE:
-                raise self.refused(f"\\{char} is read differently by different engines; write out a class such as [0-9]")
+                raise self.refused(
+                    f"\\{char} is read differently by different engines; write out a class such as [0-9]"
+                )
         elif char == ".":
             raise self.refused("'.' is read differently by different engines; write a class such as [ -~]")
         elif char in _SPECIAL:
@@ -190,7 +192,7 @@ class _Parser:
         while self.peek() != "]":
             low = self.class_char()
             high = low
-            if self.peek() == "-":
+            if self.peek() == "-" and self.text[self.at + 1] != "]":
                 self.at += 1
                 high = self.class_char()
             if high < low:
@@ -206,8 +208,10 @@ class _Parser:
         if char == "\\":
             char = self.take()
             if char not in _CLASS_ESCAPABLE:
-                raise self.refused(f"\\{char} in a class is read differently by different engines; write its characters")
-        elif char in _CLASS_RAW_REFUSED:
+                raise self.refused(
+                    f"\\{char} in a class is read differently by different engines; write its characters"
+                )
+        elif char in _CLASS_RAW_REFUSED and not (char == "-" and self.peek() == "]"):
             raise self.refused(f"'{char}' in a class needs a backslash")
         elif char in "&~|" and self.peek() == char:
             raise self.refused(f"'{char}{char}' in a class is a set operation for some engines")

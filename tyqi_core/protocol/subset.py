@@ -100,7 +100,9 @@ def _count(argument: Any) -> str | None:
 
 
 def _divisor(argument: Any) -> str | None:
-    return None if type(argument) is int and argument > 0 else "expected an integer above 0; floats do not divide exactly"
+    return (
+        None if type(argument) is int and argument > 0 else "expected an integer above 0; floats do not divide exactly"
+    )
 
 
 def _pattern(argument: Any) -> str | None:
@@ -112,7 +114,9 @@ def _type(argument: Any) -> str | None:
     for name in names:
         if name not in TYPES:
             near = get_close_matches(str(name)[:20], TYPES, n=1)
-            return f"expected one of {', '.join(TYPES)}, found {echo(name)}" + (f"; did you mean {near[0]}" if near else "")
+            return f"expected one of {', '.join(TYPES)}, found {echo(name)}" + (
+                f"; did you mean {near[0]}" if near else ""
+            )
     return None if names and len(set(names)) == len(names) else "expected each type once, and at least one"
 
 
@@ -164,7 +168,16 @@ _ASSERTIONS: Mapping[str, Callable[[Any], str | None]] = {
 }
 _ARGUMENTS = {**ANNOTATIONS, **_ASSERTIONS}
 _APPLICATORS = frozenset(
-    {"properties", "patternProperties", "additionalProperties", "propertyNames", "items", "anyOf", "definitions", "$ref"}
+    {
+        "properties",
+        "patternProperties",
+        "additionalProperties",
+        "propertyNames",
+        "items",
+        "anyOf",
+        "definitions",
+        "$ref",
+    }
 )
 KEYWORDS = (*_ARGUMENTS, *sorted(_APPLICATORS))
 _INSTEAD = {
@@ -260,7 +273,9 @@ def _reference(argument: Any, parts: list[str | int], root: Mapping[str, Any]) -
         resolve(root, argument)
     except (KeyError, TypeError):
         known = root.get("definitions")
-        names = ", ".join(f"#/definitions/{name}" for name in known) if isinstance(known, dict) and known else "none here"
+        names = (
+            ", ".join(f"#/definitions/{name}" for name in known) if isinstance(known, dict) and known else "none here"
+        )
         yield SchemaProblem(
             json_path(parts),
             f"only definitions of the schema itself may be referred to, found {echo(argument)}",
@@ -318,4 +333,6 @@ def _expansion(root: Mapping[str, Any]) -> Iterator[SchemaProblem]:
         yield SchemaProblem("$", f"references form a cycle: {error}"[:400])
         return
     if total > MAX_EXPANDED:
-        yield SchemaProblem("$", f"the schema has {total} parts with references written out; at most {MAX_EXPANDED} are allowed")
+        yield SchemaProblem(
+            "$", f"the schema has {total} parts with references written out; at most {MAX_EXPANDED} are allowed"
+        )

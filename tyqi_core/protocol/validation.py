@@ -60,7 +60,7 @@ class Validator:
     @property
     def matches(self) -> Callable[[Any], bool]:
         """``is_valid`` for values that are known to be plain JSON: jsonschema-rs would read NaN as null."""
-        return self._rs.is_valid  # type: ignore[no-any-return]
+        return self._rs.is_valid
 
     def is_valid(self, value: Any) -> bool:
         """Whether ``value`` is plain JSON and follows the schema."""

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tyqi_core.errors import InvalidFile, InvalidManifest, Problem
-from tyqi_core.protocol.document import MAX_BYTES, json_path, read_document, read_file
+from tyqi_core.protocol.document import MAX_BYTES, path_parts, read_document, read_file
+from tyqi_core.protocol.json_values import json_path
 
 
 def problems_of(source: str | bytes) -> list[Problem]:
@@ -154,8 +155,12 @@ def test_a_problem_carries_place_and_json_path() -> None:
     document = read_document("a:\n  'b c': [x]\n", "f.yaml")
     problem = document.problem("CODE", "it is wrong.", ("a", "b c", 0))
     assert str(problem) == "f.yaml:2:11: CODE: it is wrong."
-    assert problem.path == "$.a['b c'][0]"
-    assert json_path(("tasks", "T1", 0, "node")) == "$.tasks.T1[0].node"
+    assert problem.path == '$.a["b c"][0]'
+
+
+@given(st.lists(st.text(max_size=20) | st.integers(0, 1000)))
+def test_a_json_path_leads_back_to_its_parts(parts: list[str | int]) -> None:
+    assert path_parts(json_path(parts)) == tuple(parts)
 
 
 def test_a_folder_and_a_missing_file_have_their_own_codes(tmp_path: Path) -> None:
