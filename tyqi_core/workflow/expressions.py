@@ -89,6 +89,7 @@ class Expression:
         references: what it reads, without fields (``T1.score``, ``$item.tile``), each once, in order; no ``$param``.
         guarded: those references that it asks ``has(...)`` about, so that it copes with their absence.
         paths: each use of a reference with the steps into its value.
+        compared: those paths that are compared or calculated with.
         params: each use of a project parameter.
     """
 
@@ -97,6 +98,7 @@ class Expression:
     references: tuple[str, ...] = ()
     guarded: frozenset[str] = frozenset()
     paths: tuple[Path, ...] = ()
+    compared: frozenset[Path] = frozenset()
     params: tuple[ParamUse, ...] = ()
 
     def evaluate(self, lookup: Callable[[str], Any]) -> bool:
@@ -146,8 +148,17 @@ def compile_expression(text: str) -> Expression:
         references=tuple(dict.fromkeys(path.reference for path in paths)),
         guarded=frozenset(node.path.reference for node in walk(root) if isinstance(node, Has)),
         paths=paths,
+        compared=frozenset(_compared(root)),
         params=tuple(parser.params),
     )
+
+
+def _compared(root: Node) -> Iterator[Path]:
+    for node in walk(root):
+        if isinstance(node, Arithmetic) or (isinstance(node, Compare) and node.sign != "in"):
+            sides = (node.left, node.right)
+            if not any(isinstance(side, Literal) and side.constant is None for side in sides):
+                yield from (side for side in sides if isinstance(side, Path))
 
 
 def _refuse(code: str, message: str, offset: int, nearest: str | None = None) -> NoReturn:
