@@ -307,6 +307,10 @@ def subschemas(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield from schema.get("anyOf", ())
 
 
+class _ReferenceCycleError(ValueError):
+    """A reference leads back to itself."""
+
+
 def _expansion(root: Mapping[str, Any]) -> Iterator[SchemaProblem]:
     """Refuse reference cycles and schemas that grow beyond bounds when references are written out."""
     sizes: dict[str, int] = {}
@@ -320,7 +324,7 @@ def _expansion(root: Mapping[str, Any]) -> Iterator[SchemaProblem]:
 
     def size_of(reference: str) -> int:
         if reference in open_names:
-            raise RecursionError(" -> ".join([*open_names[open_names.index(reference) :], reference]))
+            raise _ReferenceCycleError(" -> ".join([*open_names[open_names.index(reference) :], reference]))
         if reference not in sizes:
             open_names.append(reference)
             sizes[reference] = size(resolve(root, reference))
@@ -329,7 +333,7 @@ def _expansion(root: Mapping[str, Any]) -> Iterator[SchemaProblem]:
 
     try:
         total = size(root) + sum(size_of(f"#/definitions/{name}") for name in root.get("definitions", {}))
-    except RecursionError as error:
+    except _ReferenceCycleError as error:
         yield SchemaProblem("$", f"references form a cycle: {error}"[:400])
         return
     if total > MAX_EXPANDED:
