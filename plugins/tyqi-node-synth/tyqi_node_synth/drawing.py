@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Image = NDArray[np.uint8]
 Field = NDArray[np.float32]
@@ -34,20 +36,28 @@ _SUPERSAMPLING = 4  # coverage of a pixel is counted on 4 x 4 points
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """How a grey photograph becomes a facade: RGB tints to draw from, and how much of its contrast stays."""
+    """How a grey photograph becomes a facade: RGB tints to draw from, and how much of its contrast stays.
+
+    What is brighter than ``joints`` (grey levels) keeps little of the tint: mortar between bricks is grey.
+    """
 
     tints: tuple[tuple[float, float, float], ...]
     contrast: Range
     brightness: Range
+    joints: float = 256.0
+    upright: bool = False
+    """Quarter turns that lay the courses level; without them any turn is as good as another."""
 
 
 _LOOKS: dict[Surface, _Look] = {
     # brickwork, from red to yellow clay
-    "brick": _Look(((1.28, 0.90, 0.76), (1.20, 0.98, 0.78), (1.14, 0.94, 0.86)), (0.8, 1.0), (112, 134)),
+    "brick": _Look(
+        ((1.28, 0.90, 0.76), (1.20, 0.98, 0.78), (1.14, 0.94, 0.86)), (0.8, 1.0), (112, 134), 135.0, upright=True
+    ),
     # roughcast render: pebbles, partly covered, in warm or cool grey
     "gravel": _Look(((1.05, 1.00, 0.93), (1.00, 1.00, 1.00), (1.08, 0.99, 0.86)), (0.4, 0.6), (132, 160)),
-    # weathered sandstone: fine relief without direction, greenish grey to ochre
-    "grass": _Look(((0.98, 1.03, 0.92), (1.08, 1.02, 0.86), (1.00, 1.00, 0.96)), (0.3, 0.45), (132, 160)),
+    # weathered sandstone: fine relief without direction, grey to ochre
+    "grass": _Look(((1.03, 1.00, 0.92), (1.10, 1.01, 0.84), (1.00, 1.00, 0.97)), (0.3, 0.45), (132, 160)),
 }
 
 
@@ -77,6 +87,7 @@ def texture(
     rng: np.random.Generator,
     size: int = 256,
     region: Region = "all",
+    *,
     zoom: Range = (1.0, 1.3),
     noise: float = 2.0,
 ) -> Image:
@@ -102,7 +113,8 @@ def texture(
     if region not in REGIONS:
         raise ValueError(f"unknown region {region!r}; known are {', '.join(REGIONS)}")
     crop = _crop(_part(photograph(name), region), rng, size, zoom)
-    return _finish(_tinted(crop, _LOOKS[name], rng), rng, noise)
+    look = _LOOKS[name]
+    return _finish(_tinted(_turned(crop, rng, look.upright), look, rng), rng, noise)
 
 
 def _part(grey: Image, region: Region) -> Image:
@@ -115,10 +127,14 @@ def _crop(grey: Image, rng: np.random.Generator, size: int, zoom: Range) -> Fiel
     side = min(round(size / rng.uniform(*zoom)), height, width)
     top, left = (int(rng.integers(0, room + 1)) for room in (height - side, width - side))
     crop = grey[top : top + side, left : left + side]
-    crop = crop[:: _sign(rng), :: _sign(rng)]
     shrinks = side > size
     how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     return cv2.resize(np.ascontiguousarray(crop), (size, size), interpolation=how).astype(np.float32)
+
+
+def _turned(crop: Field, rng: np.random.Generator, upright: bool) -> Field:
+    turns = int(rng.integers(0, 4))
+    return np.ascontiguousarray(np.rot90(crop, turns | 1 if upright else turns)[:, :: _sign(rng)])
 
 
 def _sign(rng: np.random.Generator) -> int:
@@ -129,7 +145,8 @@ def _tinted(grey: Field, look: _Look, rng: np.random.Generator) -> Field:
     level = rng.uniform(*look.brightness)
     lit = (level + (grey - grey.mean()) * rng.uniform(*look.contrast)) * _illumination(grey.shape[0], rng)
     tint = np.array(look.tints[rng.integers(len(look.tints))], np.float32) * rng.uniform(0.97, 1.03, 3)
-    coloured: Field = (lit[..., None] * tint).astype(np.float32)
+    saturation = 1 - 0.75 * np.clip((grey - look.joints) / 30, 0, 1)
+    coloured: Field = (lit[..., None] * (1 + (tint - 1) * saturation[..., None])).astype(np.float32)
     return coloured
 
 
@@ -157,6 +174,7 @@ def draw_crack(
     image: Image,
     rng: np.random.Generator,
     width: Range = (1.5, 6.0),
+    *,
     length: Range = (0.6, 1.1),
     branches: tuple[int, int] = (0, 2),
     darkness: Range = (0.65, 0.9),
@@ -180,7 +198,8 @@ def draw_crack(
     _check_picture(image)
     _check_range("width", width, least=0.5)
     _check_range("length", length, least=0.05)
-    coverage = _crack_coverage(image.shape[0], image.shape[1], rng, width, length, branches)
+    walks = _walks(image.shape[:2], rng, width, length, branches)
+    coverage = _coverage(image.shape[:2], lambda canvas: _paint_walks(canvas, walks))
     soft = np.maximum(cv2.GaussianBlur(coverage, (0, 0), 0.6), coverage * 0.6)[..., None]
     dark = 1 - rng.uniform(*darkness) * soft * _grain(coverage.shape, rng, 0.12)[..., None]
     return _to_uint8(image.astype(np.float32) * dark), _mask(coverage)
@@ -192,23 +211,17 @@ class _Walk:
     widths: NDArray[np.float64]  # (N,) px
 
 
-def _crack_coverage(
-    height: int, wide: int, rng: np.random.Generator, width: Range, length: Range, branches: tuple[int, int]
-) -> Field:
-    walks = [_main_walk(height, wide, rng, width, rng.uniform(*length) * max(height, wide))]
-    for _ in range(int(rng.integers(branches[0], branches[1] + 1))):
-        walks.append(_branch(walks[0], rng, width))
-
-    def paint(canvas: Image) -> None:
-        for walk in walks:
-            _paint_walk(canvas, walk)
-
-    return _coverage(height, wide, paint)
+def _walks(
+    shape: tuple[int, int], rng: np.random.Generator, width: Range, length: Range, branches: tuple[int, int]
+) -> list[_Walk]:
+    main = _main_walk(shape, rng, width, rng.uniform(*length) * max(shape))
+    count = int(rng.integers(branches[0], branches[1] + 1))
+    return [main, *(_branch(main, rng, width) for _ in range(count))]
 
 
-def _main_walk(height: int, wide: int, rng: np.random.Generator, width: Range, length: float) -> _Walk:
+def _main_walk(shape: tuple[int, int], rng: np.random.Generator, width: Range, length: float) -> _Walk:
     """A walk whose middle lies near the picture's centre, so that most of it is in view."""
-    centre = np.array([wide, height]) * rng.uniform(0.35, 0.65, 2)
+    centre = np.array(shape[::-1]) * rng.uniform(0.35, 0.65, 2)
     heading = rng.uniform(0, 2 * np.pi)
     points = _random_walk(centre, heading, length, rng)
     points += centre - points[len(points) // 2]
@@ -251,6 +264,11 @@ def _widths(count: int, rng: np.random.Generator, width: Range) -> NDArray[np.fl
     return widths
 
 
+def _paint_walks(canvas: Image, walks: list[_Walk]) -> None:
+    for walk in walks:
+        _paint_walk(canvas, walk)
+
+
 def _paint_walk(canvas: Image, walk: _Walk) -> None:
     points = np.rint(walk.points * _SUPERSAMPLING).astype(int)
     thickness = np.maximum(1, np.rint(walk.widths * _SUPERSAMPLING)).astype(int)
@@ -262,6 +280,7 @@ def draw_spall(
     image: Image,
     rng: np.random.Generator,
     radius: Range = (0.06, 0.18),
+    *,
     tone: Literal["any", "light", "dark"] = "any",
 ) -> tuple[Image, Image]:
     """Draw one spall: an irregular patch where the surface broke off, rough inside, with a shadowed rim.
@@ -280,24 +299,25 @@ def draw_spall(
     """
     _check_picture(image)
     _check_range("radius", radius, least=0.01)
-    height, wide = image.shape[:2]
-    outline = _outline(height, wide, rng, rng.uniform(*radius) * min(height, wide))
-    coverage = _coverage(height, wide, lambda canvas: _fill(canvas, outline))
+    shape = image.shape[:2]
+    outline = _outline(shape, rng, rng.uniform(*radius) * min(shape))
+    coverage = _coverage(shape, lambda canvas: _fill(canvas, outline))
     mask = _mask(coverage)
     exposed = _exposed(image, mask, rng, tone)
     alpha = coverage[..., None]
     return _to_uint8(image.astype(np.float32) * (1 - alpha) + exposed * alpha), mask
 
 
-def _outline(height: int, wide: int, rng: np.random.Generator, radius: float) -> NDArray[np.float64]:
+def _outline(shape: tuple[int, int], rng: np.random.Generator, radius: float) -> NDArray[np.float64]:
     """A closed curve around a centre: a circle whose radius is disturbed by harmonics of falling strength."""
     angles = np.linspace(0, 2 * np.pi, 180, endpoint=False)
     factor = np.ones_like(angles)
     for harmonic in range(2, 15):
         factor += rng.normal(0.0, 0.28 / harmonic) * np.cos(harmonic * angles + rng.uniform(0, 2 * np.pi))
     reach = radius * np.clip(factor, 0.45, 1.7)
-    margin = np.minimum(1.2 * radius, 0.45 * np.array([wide, height]))
-    centre = rng.uniform(margin, np.array([wide, height]) - margin)
+    size = np.array(shape[::-1])
+    margin = np.minimum(1.2 * radius, 0.45 * size)
+    centre = rng.uniform(margin, size - margin)
     outline: NDArray[np.float64] = centre + reach[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     return outline
 
@@ -332,19 +352,20 @@ def _hollow(mask: Image, rng: np.random.Generator) -> Field:
 
 
 def _grain(shape: tuple[int, ...], rng: np.random.Generator, strength: float) -> Field:
-    """Roughness around 1: noise of four scales, each half as strong as the next coarser one."""
+    """Roughness around 1: noise of five scales, the finer ones weaker."""
     height, wide = shape[:2]
     total = np.zeros((height, wide), np.float32)
-    for octave in range(4):
+    for octave in range(5):
         cells = 2**octave
-        noise = rng.standard_normal((max(2, height * cells // 32), max(2, wide * cells // 32))).astype(np.float32)
-        total += cv2.resize(noise, (wide, height), interpolation=cv2.INTER_CUBIC) / np.float32(1.5**octave)
+        noise = rng.standard_normal((max(2, height * cells // 29), max(2, wide * cells // 29))).astype(np.float32)
+        total += cv2.resize(noise, (wide, height), interpolation=cv2.INTER_CUBIC) / np.float32(1.3**octave)
     grain: Field = np.clip(1 + np.float32(strength) * total, 0.3, 1.7)
     return grain
 
 
-def _coverage(height: int, wide: int, paint: Callable[[Image], None]) -> Field:
+def _coverage(shape: tuple[int, int], paint: Callable[[Image], None]) -> Field:
     """The share of each pixel that ``paint`` covers, 0 to 1."""
+    height, wide = shape
     canvas: Image = np.zeros((height * _SUPERSAMPLING, wide * _SUPERSAMPLING), np.uint8)
     paint(canvas)
     coverage = cv2.resize(canvas.astype(np.float32) / 255, (wide, height), interpolation=cv2.INTER_AREA)

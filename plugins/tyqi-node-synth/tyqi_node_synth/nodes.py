@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from tyqi_core.node import Context, Inputs, Node, Outputs
 
+from tyqi_core.node import Context, Inputs, Node, Outputs
 from tyqi_node_synth import drawing
 
 
 class Texture(Node):
     """A clean surface from a photograph."""
 
-    def process(self, inputs: Inputs, ctx: Context) -> Outputs:
+    def process(self, inputs: Inputs, ctx: Context) -> Outputs:  # noqa: ARG002  the contract's signature; it has no ports
         """Draw the picture that the parameters describe."""
         params = ctx.params
         rng = np.random.default_rng(params["seed"])
@@ -27,7 +27,7 @@ class Crack(Node):
         image, mask = drawing.draw_crack(
             inputs["image"],
             np.random.default_rng(params["seed"]),
-            width=(params["min_width"], max(params["min_width"], params["max_width"])),
+            width=(params["min_width"], params["max_width"]),
             branches=(0, params["max_branches"]),
         )
         return {"image": image, "mask": mask}
@@ -42,7 +42,7 @@ class Spall(Node):
         image, mask = drawing.draw_spall(
             inputs["image"],
             np.random.default_rng(params["seed"]),
-            radius=(params["min_radius"], max(params["min_radius"], params["max_radius"])),
+            radius=(params["min_radius"], params["max_radius"]),
             tone=params["tone"],
         )
         return {"image": image, "mask": mask}
