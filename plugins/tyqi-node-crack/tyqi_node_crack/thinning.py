@@ -86,28 +86,28 @@ def _remove(flat: Mask, candidates: Indices, offsets: Indices, table: Flags) -> 
     return gone
 
 
-def neighbour_count(skeleton: Mask) -> Mask:
-    """How many of its eight neighbours each skeleton pixel has; 0 off the skeleton."""
-    lines = (skeleton != 0).astype(np.uint8)
-    around = cv2.boxFilter(lines, -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT) - lines
-    counts: Mask = around * lines
-    return counts
+def lines_leaving(skeleton: Mask) -> Mask:
+    """How many separate lines leave each skeleton pixel: 1 at an end, 2 along a line, 3 or more at a fork.
 
+    Lines are runs of neighbours around the pixel (the crossing number of D. Rutovitz, "Pattern recognition", Journal of
+    the Royal Statistical Society A 129, 1966), so that a corner is not taken for a fork.
 
-def branch_points(skeleton: Mask) -> Flags:
-    """Skeleton pixels from which three or more separate lines leave.
-
-    The lines are counted as runs of neighbours around the pixel (the crossing number of D. Rutovitz, "Pattern
-    recognition", Journal of the Royal Statistical Society A 129, 1966), so that a corner is not taken for a branch.
+    Returns:
+        uint8 ``(H, W)``, 0 off the skeleton and on lone pixels.
     """
     height, width = skeleton.shape
-    padded = np.zeros((height + 2, width + 2), np.bool_)
-    padded[1:-1, 1:-1] = skeleton != 0
+    padded = np.pad(skeleton != 0, 1)
     ring = [padded[1 + row : 1 + row + height, 1 + column : 1 + column + width] for row, column in NEIGHBOURS]
     leaving = np.zeros(skeleton.shape, np.uint8)
     for here, following in zip(ring, (*ring[1:], ring[0]), strict=True):
         leaving += ~here & following
-    points: Flags = padded[1:-1, 1:-1] & (leaving >= 3)
+    leaving[skeleton == 0] = 0
+    return leaving
+
+
+def branch_points(skeleton: Mask) -> Flags:
+    """Skeleton pixels from which three or more separate lines leave."""
+    points: Flags = lines_leaving(skeleton) >= 3
     return points
 
 
@@ -133,18 +133,23 @@ def prune(skeleton: Mask, spur_length: int) -> Mask:
 
 def _spurs(lines: Mask, spur_length: int) -> Mask:
     """1 on the pixels of the branches to drop in one round."""
-    knots = cv2.dilate(branch_points(lines).astype(np.uint8), np.ones((3, 3), np.uint8)) & lines
+    leaving = lines_leaving(lines)
+    knots = cv2.dilate((leaving >= 3).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.uint8) & lines
+    stubs: Mask = knots * (leaving == 1).astype(np.uint8)
+    if spur_length > 1 and stubs.any():  # spurs of one pixel, hidden in their knot
+        return stubs
     _, knot_labels = cv2.connectedComponents(knots, connectivity=8)
     amount, arm_labels, stats, _ = cv2.connectedComponentsWithStats(lines & ~knots, connectivity=8)
     lengths = stats[:, cv2.CC_STAT_AREA]
     free = np.zeros(amount, np.bool_)
-    free[arm_labels[neighbour_count(lines) == 1]] = True
+    free[arm_labels[leaving == 1]] = True
     doomed = np.zeros(amount, np.bool_)
-    for arms in _arms_by_knot(knot_labels, arm_labels):
+    for arms in _arms_by_knot(np.asarray(knot_labels, np.int32), np.asarray(arm_labels, np.int32)):
         spurs = sorted((arm for arm in arms if free[arm] and lengths[arm] < spur_length), key=lambda arm: lengths[arm])
         doomed[spurs[: max(0, len(arms) - 2)]] = True
     doomed[0] = False
-    return doomed[arm_labels].astype(np.uint8)
+    dropped: Mask = doomed[arm_labels].astype(np.uint8)
+    return dropped
 
 
 def _arms_by_knot(knot_labels: npt.NDArray[np.int32], arm_labels: npt.NDArray[np.int32]) -> list[list[int]]:

@@ -23,8 +23,9 @@ Floats = npt.NDArray[np.float32]
 class Cracks:
     """What was measured, in pixels; all zero when there is no crack.
 
-    ``orientation`` is that of the longest extent of all centre lines together, 0 to 180 degrees, counted from the x axis
-    towards the y axis (down); ``branch_points`` counts the places where three or more lines meet.
+    ``orientation`` is the direction in which all centre lines together extend furthest: degrees from 0 to below 180,
+    counted from the x axis towards the y axis (down). ``branch_points`` counts the places where three or more lines
+    meet.
     """
 
     count: int = 0
@@ -75,7 +76,9 @@ def line_lengths(lines: Mask, labels: npt.NDArray[np.int32], amount: int) -> npt
         cut = shifted(row, 0) | shifted(0, column)
         weights += math.sqrt(2.0) * (here & shifted(row, column) & ~cut)
     lonely = here & ~np.logical_or.reduce([shifted(row, column) for row, column in NEIGHBOURS])
-    return np.bincount(labels.reshape(-1), (weights + lonely).reshape(-1), minlength=amount)
+    lengths: npt.NDArray[np.float64] = np.zeros(amount, np.float64)
+    lengths += np.bincount(labels.reshape(-1), (weights + lonely).reshape(-1), minlength=amount)
+    return lengths
 
 
 def local_widths(mask: Mask) -> Floats:
@@ -87,8 +90,7 @@ def local_widths(mask: Mask) -> Floats:
     distance = cv2.distanceTransform(doubled, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     blocks = distance.reshape(mask.shape[0], 2, mask.shape[1], 2).max(axis=(1, 3))
     # The centre line may run a pixel beside the crest of the distance; the crest is what is wanted.
-    widths: Floats = cv2.dilate(blocks, np.ones((3, 3), np.uint8))
-    return widths
+    return cv2.dilate(blocks, np.ones((3, 3), np.uint8)).astype(np.float32, copy=False)
 
 
 def measure(mask: Mask, skeleton: Mask) -> Cracks:
@@ -116,10 +118,13 @@ def measure(mask: Mask, skeleton: Mask) -> Cracks:
 
 
 def _readings(widths: Floats, lines: Mask, forks: Flags) -> Floats:
-    """Widths along the lines, without those at forks, where a circle between the arms is wider than any of them."""
+    """Widths along the lines, but for those within a width of a fork.
+
+    A circle between the arms is wider than any of them, and would pass for the widest place.
+    """
     at_forks = np.zeros(lines.shape, np.uint8)
     for row, column in np.argwhere(forks):
-        cv2.circle(at_forks, (int(column), int(row)), math.ceil(float(widths[row, column]) / 2), 1, cv2.FILLED)
+        cv2.circle(at_forks, (int(column), int(row)), math.ceil(float(widths[row, column])), 1, cv2.FILLED)
     clear: Floats = widths[(lines != 0) & (at_forks == 0)]
     everywhere: Floats = widths[lines != 0]
     return clear if clear.size else everywhere
