@@ -115,7 +115,7 @@ def flattened(image: Image, max_size: float) -> Field:
     background = _blur(grey, sigma)
     weight = np.exp(-0.5 * np.square((grey - background) / (2 * _spread(grey - background)))).astype(np.float32)
     background = _blur(grey * weight, sigma) / np.maximum(_blur(weight, sigma), np.float32(1e-3))
-    flat: Field = (grey - background).astype(np.float32, copy=False)
+    flat: Field = np.asarray(grey - background, np.float32)
     return flat
 
 
