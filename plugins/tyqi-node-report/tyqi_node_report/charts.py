@@ -111,11 +111,10 @@ def colour_bar(level: float) -> str:
     body = f'<defs>{gradient}</defs><rect x="8" y="2" width="224" height="10" rx="2" fill="url(#heat)"/>'
     labels = ((8, 0.0, "start"), (120, level, "middle"), (232, 2 * level, "end"))
     ticks = "".join(
-        _text(x, 26, number(value) + ("+" if x == 232 else ""), anchor=anchor) for x, value, anchor in labels
+        _text(x, 26, number(value) + ("+" if value > level else ""), anchor=anchor) for x, value, anchor in labels
     )
-    return _svg(
-        240, 30, f"Colours from 0 to {number(2 * level)}; {number(level)} is the middle", "colours", body + ticks
-    )
+    label = f"Colours from 0 to {number(2 * level)}; {number(level)} is the middle"
+    return _svg(240, 30, label, "colours", body + ticks)
 
 
 def score_bar(score: float) -> str:

@@ -30,7 +30,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 def stroke(image: Image) -> int:
     """A line width that can be seen on a picture of this size (px)."""
-    return max(1, round(min(image.shape[:2]) / 320))
+    return max(1, round(float(min(image.shape[:2])) / 320))
 
 
 def annotated(
@@ -97,7 +97,8 @@ def _outline(drawn: Image, mask: Mask) -> None:
     """Outline each label a little outside of it, so that the defect itself stays in view."""
     check_size(drawn, mask, "mask")
     width = stroke(drawn)
-    gap = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (4 * width + 1, 4 * width + 1))
+    reach = 2 * width + 2
+    gap = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     for index, label in enumerate(np.unique(mask[mask > 0])):
         grown = cv2.dilate((mask == label).astype(np.uint8), gap)
         contours, _ = cv2.findContours(grown, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)

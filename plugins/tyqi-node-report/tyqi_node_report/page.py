@@ -111,7 +111,7 @@ def render(findings: Findings, layout: Layout) -> str:
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{escape(layout.title)}{_title_suffix(findings)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
         f"{_header(findings, layout)}\n<main>\n{_summary(findings, figures)}\n{''.join(sections)}</main>\n"
-        f"<footer><p>Picture of {size['width']} × {size['height']} px. This page is complete in itself: it loads "
+        f"<footer><p>Picture of {size['width']} &times; {size['height']} px. This page is complete in itself: it loads "
         "nothing from elsewhere.</p></footer>\n</body>\n</html>\n"
     )
 
@@ -196,11 +196,7 @@ def _damage(findings: Findings, figures: Mapping[str, Any]) -> str:
     if not measured:
         text = "No defect was measured on this picture, so there is nothing to list here."
         return _section("damage", "Measurements", f'<p class="empty">{text}</p>')
-    bullets = "".join(
-        f'<figure class="graded"><figcaption>{escape(words(str(one["title"])))}</figcaption>{charts.bullet(one)}</figure>'
-        for one in (findings.severity or {}).get("graded", ())
-        if one["steps"]
-    )
+    bullets = "".join(_graded(one) for one in (findings.severity or {}).get("graded", ()) if one["steps"])
     table = _table(measured)
     if findings.closeup is None:
         return _section("damage", "Measurements", f'<div class="pair"><div>{table}</div><div>{bullets}</div></div>')
@@ -208,12 +204,22 @@ def _damage(findings: Findings, figures: Mapping[str, Any]) -> str:
     return _section("damage", "Measurements", f'<div class="pair"><div>{close}</div><div>{table}{bullets}</div></div>')
 
 
+def _graded(one: Mapping[str, Any]) -> str:
+    caption = escape(words(str(one["title"])))
+    return f'<figure class="graded"><figcaption>{caption}</figcaption>{charts.bullet(one)}</figure>'
+
+
 def _table(measured: Mapping[str, Mapping[str, Any]]) -> str:
     rows = "".join(
         f'<tr><th scope="row">{escape(words(name))}{_note(one)}</th><td>{escape(_value(name, one))}</td></tr>'
         for name, one in measured.items()
     )
-    return f"<table><thead><tr><th scope='col'>Measure</th><th scope='col'>Value</th></tr></thead><tbody>{rows}</tbody></table>"
+    return _as_table(("Measure", "Value"), rows)
+
+
+def _as_table(columns: Sequence[str], rows: str) -> str:
+    head = "".join(f'<th scope="col">{column}</th>' for column in columns)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _note(one: Mapping[str, Any]) -> str:
@@ -232,16 +238,23 @@ def _anomaly(findings: Findings, figures: Mapping[str, Any] | None, layout: Layo
     heat = heated(grey, findings.map, level=layout.level, alpha=0.8, floor=0.0)
     caption = f"How unusual each place is. {charts.colour_bar(layout.level)}"
     picture = _figure(heat, "Heat map of the anomaly score over the picture", "Heat map", layout, caption)
-    share = figures["share_above_level"]
-    told = (
-        f"{number(100 * share)}% of the surface scores {number(layout.level)} or more, the level that clean surfaces rarely pass."
-        if share
-        else f"Nothing on this surface reaches {number(layout.level)}, the level that clean surfaces rarely pass."
-    )
-    told += f" The highest score is {number(figures['max'])}, the mean {number(figures['mean'])}."
     plot = charts.histogram(figures["histogram"]["counts"], figures["histogram"]["edges"], layout.level)
-    text = f"<p>{told}</p><figure><figcaption>Share of the surface by anomaly score (logarithmic)</figcaption>{plot}</figure>"
-    return _section("anomaly", "Anomaly", f'<div class="pair"><div>{picture}</div><div>{text}</div></div>')
+    plotted = f"<figure><figcaption>Share of the surface by anomaly score (logarithmic)</figcaption>{plot}</figure>"
+    told = f"<p>{_anomaly_words(figures, layout.level)}</p>"
+    return _section("anomaly", "Anomaly", f'<div class="pair"><div>{picture}</div><div>{told}{plotted}</div></div>')
+
+
+def _anomaly_words(figures: Mapping[str, Any], level: float) -> str:
+    share = figures["share_above_level"]
+    reach = (
+        f"{number(100 * share)}% of the surface scores {number(level)} or more"
+        if share
+        else f"Nothing on this surface reaches {number(level)}"
+    )
+    return (
+        f"{reach}, the level that clean surfaces rarely pass. "
+        f"The highest score is {number(figures['max'])}, the mean {number(figures['mean'])}."
+    )
 
 
 def _detections(detections: Sequence[Mapping[str, Any]] | None) -> str:
@@ -249,15 +262,18 @@ def _detections(detections: Sequence[Mapping[str, Any]] | None) -> str:
         return ""
     if not detections:
         return _section("detections", "Detections", '<p class="empty">Nothing was detected.</p>')
-    rows = "".join(
-        f'<tr><th scope="row">{escape(str(one["label"]))}</th><td>{charts.score_bar(one["score"])} {one["score"]:.2f}</td>'
-        f"<td>{', '.join(number(edge) for edge in one['box'][:2])}</td>"
-        f"<td>{number(one['box'][2] - one['box'][0])} × {number(one['box'][3] - one['box'][1])}</td></tr>"
-        for one in detections
-    )
-    head = "".join(f"<th scope='col'>{name}</th>" for name in ("What", "Score", "Corner x, y (px)", "Size (px)"))
-    table = f"<table class='wide'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    rows = "".join(_detection(one) for one in detections)
+    table = _as_table(("What", "Score", "Corner x, y (px)", "Size (px)"), rows)
     return _section("detections", "Detections", table)
+
+
+def _detection(one: Mapping[str, Any]) -> str:
+    x0, y0, x1, y1 = one["box"]
+    return (
+        f'<tr><th scope="row">{escape(str(one["label"]))}</th>'
+        f"<td>{charts.score_bar(one['score'])} {one['score']:.2f}</td><td>{number(x0)}, {number(y0)}</td>"
+        f"<td>{number(x1 - x0)} &times; {number(y1 - y0)}</td></tr>"
+    )
 
 
 def _section(name: str, heading: str, body: str) -> str:
@@ -268,7 +284,8 @@ def _figure(picture: Image, alternative: str, title: str, layout: Layout | None 
     shown = _reduced(picture, (layout or Layout()).max_pixels)
     height, width = shown.shape[:2]
     caption = f"<figcaption><b>{escape(title)}</b> {more}</figcaption>"
-    return f'<figure><img src="{_data_uri(shown)}" width="{width}" height="{height}" alt="{escape(alternative)}">{caption}</figure>'
+    image = f'<img src="{_data_uri(shown)}" width="{width}" height="{height}" alt="{escape(alternative)}">'
+    return f"<figure>{image}{caption}</figure>"
 
 
 def _reduced(picture: Image, max_pixels: int) -> Image:
