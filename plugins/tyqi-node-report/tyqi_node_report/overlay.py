@@ -97,7 +97,7 @@ def _outline(drawn: Image, mask: Mask) -> None:
     """Outline each label a little outside of it, so that the defect itself stays in view."""
     check_size(drawn, mask, "mask")
     width = stroke(drawn)
-    reach = 2 * width + 2
+    reach = 2 * width + 3
     gap = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     for index, label in enumerate(np.unique(mask[mask > 0])):
         grown = cv2.dilate((mask == label).astype(np.uint8), gap)
