@@ -231,9 +231,7 @@ class Plan:
         """The same plan with its digest computed."""
         canonical = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         digest = hashlib.sha256(canonical.encode()).hexdigest()
-        return Plan(
-            self.project, self.inputs, self.outputs, self.tasks, self.roots, self.tails, self.params, digest
-        )
+        return Plan(self.project, self.inputs, self.outputs, self.tasks, self.roots, self.tails, self.params, digest)
 
 
 def _lean(value: Any) -> Any:
