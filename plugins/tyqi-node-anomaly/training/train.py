@@ -34,9 +34,9 @@ def main(pictures: Path, out: Path, overrides: dict[str, Any]) -> None:
 
 
 def _features(folder: Path) -> list[np.ndarray]:
-    node, ctx = nodes.Features(), LocalContext()
-    paths = sorted(folder.glob("*.png"))
-    return [node.process({"image": cv2.imread(str(path))[..., ::-1]}, ctx)["features"] for path in paths]
+    images = [cv2.imread(str(path))[..., ::-1] for path in sorted(folder.glob("*.png"))]
+    cut = nodes.Pieces().process({"images": images}, LocalContext(params={"largest": 512}))["pieces"]
+    return [nodes.Features().process({"image": piece}, LocalContext())["features"] for piece in cut]
 
 
 def _show(fraction: float, note: str) -> None:

@@ -88,6 +88,15 @@ class Map(Node):
         return {"map": scoring.painted(scores, inputs["grid"], ctx.params["blend"])}
 
 
+class Pieces(Node):
+    """Clean pictures cut into pieces of bounded size."""
+
+    def process(self, inputs: Inputs, ctx: Context) -> Outputs:
+        """Cut every picture."""
+        largest = ctx.params["largest"]
+        return {"pieces": [piece for image in inputs["images"] for piece in training.pieces(image, largest)]}
+
+
 class Features(Node):
     """What the detector looks at, for training."""
 

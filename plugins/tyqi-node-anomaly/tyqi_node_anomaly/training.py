@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -56,6 +58,16 @@ def train(
     return detector.cpu().eval()
 
 
+def pieces(image: NDArray[np.uint8], largest: int) -> list[NDArray[np.uint8]]:
+    """Cut a picture (H, W, 3) into equal parts, give or take a pixel, no side of which is above ``largest`` px."""
+    rows, columns = (-(-side // largest) for side in image.shape[:2])
+    return [
+        np.ascontiguousarray(piece)
+        for band in np.array_split(image, rows, axis=0)
+        for piece in np.array_split(band, columns, axis=1)
+    ]
+
+
 def usable(planes: Sequence[Any], crop: int, port: str) -> list[Tensor]:
     """The planes of a port as tensors of this process's own.
 
@@ -97,8 +109,8 @@ def _uniform(low: float, high: float, rng: torch.Generator, *shape: int) -> Tens
 
 
 def crop_of(plane: Tensor, size: int, rng: torch.Generator) -> Tensor:
-    """A random square of ``plane``, enlarged up to 1.5 times, turned, mirrored, of other contrast: (1, size, size)."""
-    side = int(size / float(_uniform(1.0, 1.5, rng)))
+    """A random square of ``plane``, enlarged up to twice, turned, mirrored, of other contrast: (1, size, size)."""
+    side = int(size / float(_uniform(1.0, 2.0, rng)))
     top = int(torch.randint(plane.shape[1] - side + 1, (), generator=rng))
     left = int(torch.randint(plane.shape[2] - side + 1, (), generator=rng))
     square = plane[:, top : top + side, left : left + side]
