@@ -131,13 +131,17 @@ class _Builder:
                 taken = None if tally is None else tally.outcomes[outcome]
                 yield Part("null", expressions.get(outcome, outcome), None, "", taken)
             else:
-                yield self._opened("branch", expressions.get(outcome, outcome), head, path, depth)
+                yield self._opened("branch", expressions.get(outcome, outcome), head, path, depth, outcome)
         if task.foreach is not None:
             label = f"each {task.foreach.alias} of {task.foreach.over}"
             yield self._opened("each", label, task.foreach.body, path, depth)
 
-    def _opened(self, kind: Literal["branch", "error", "each"], label: str, head: str, path: str, depth: int) -> Part:
-        tally = self._tally(f"{path}/{head}")
+    def _opened(
+        self, kind: Literal["branch", "error", "each"], label: str, head: str, path: str, depth: int, outcome: str = ""
+    ) -> Part:
+        user, tally = self._tally(path), self._tally(f"{path}/{head}")
         fits = depth < MAX_DEPTH and self._left >= len(self._members.get(head, ()))
         scope = self.scope(head, path, depth + 1) if fits else None
-        return Part(kind, label, scope, head, None if tally is None else tally.total)
+        # A run that stopped may have chosen a branch whose head never started.
+        taken = None if tally is None or user is None else max(tally.total, user.outcomes[outcome])
+        return Part(kind, label, scope, head, taken)
