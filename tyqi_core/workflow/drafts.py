@@ -119,9 +119,8 @@ class Drafting:
         found = self._manifests[name]
         if isinstance(found, CatalogError):
             near = self.catalog.nearest(name)
-            self.report.add(
-                found.code, found.message, "tasks", draft.id, "node", value=True, nearest=near, remedy=found.remedy
-            )
+            message = found.message.partition(" Did you mean")[0]  # said again by `nearest`
+            self.report.add(found.code, message, "tasks", draft.id, "node", value=True, nearest=near, remedy=found.remedy)
             return
         draft.manifest = found
         if "params" not in draft.model.broken:

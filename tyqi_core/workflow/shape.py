@@ -151,7 +151,7 @@ def _faults(schema: Mapping[str, Any], root: Mapping[str, Any], value: Any, path
         return _alternatives(schema["anyOf"], root, value, path, name)
     if (message := _unfit(schema, value)) is not None:
         near = nearest_name(value, schema["enum"]) if "enum" in schema else None
-        return [Fault(_CODES.get(name, "BAD_VALUE"), path, message, near)]
+        return [Fault(_code(name, path, value), path, message, near)]
     if isinstance(value, dict):
         return list(_fields(schema, root, value, path))
     if isinstance(value, list) and "items" in schema:
@@ -159,6 +159,12 @@ def _faults(schema: Mapping[str, Any], root: Mapping[str, Any], value: Any, path
             fault for index, item in enumerate(value) for fault in _faults(schema["items"], root, item, (*path, index), "")
         ]
     return []
+
+
+def _code(name: str, path: Path, value: Any) -> str:
+    if path == ("tasks",) and isinstance(value, dict):
+        return "TOO_MANY_TASKS" if value else "EMPTY_PROJECT"
+    return _CODES.get(name, "BAD_VALUE")
 
 
 def _alternatives(
@@ -171,7 +177,9 @@ def _alternatives(
         if _is(value, meant["type"]):
             return _faults(alternative, root, value, path, name)
         types.append(meant["type"])
-    wanted = " or ".join(_TYPE_WORDS[name] for name in types)
+    if name == "binding" and isinstance(value, list):
+        return [Fault("TWO_PRODUCERS", path, f"an input has one source, found {len(value)}: {echo(value, 80)}.")]
+    wanted = " or ".join(_TYPE_WORDS[kind] for kind in types)
     return [Fault(_CODES.get(name, "BAD_VALUE"), path, f"expected {wanted}, found {echo(value, 80)}.")]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from tyqi_core.protocol.checks import JSON_TYPES
 from tyqi_core.protocol.ports import PortType
@@ -26,6 +27,12 @@ ERROR_TYPE = PortType.parse(
     }
 )
 """What ``$error`` is."""
+
+
+@lru_cache(maxsize=4096)
+def misfit(wanted: PortType, given: PortType) -> str | None:
+    """``wanted.accepts(given)``, remembered: a project asks the same few questions over and over."""
+    return wanted.accepts(given)
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ from tyqi_core.workflow.model import Project, Report
 from tyqi_core.workflow.plan import ON_ERROR, Binding, Source
 from tyqi_core.workflow.references import Reference
 from tyqi_core.workflow.scopes import ROOT
-from tyqi_core.workflow.slots import ERROR_TYPE, Held, Slots
+from tyqi_core.workflow.slots import ERROR_TYPE, Held, Slots, misfit
 from tyqi_core.workflow.structure import Read, Structure, fault_of, leads_out
 
 
@@ -63,6 +63,8 @@ class Wiring:
             self._task(draft)
         for name, reference in self.outputs.items():
             self._output(name, reference)
+        for draft in self.drafts.values():
+            self._dangling(draft)
         return self.wired
 
     def _walk(self) -> Iterator[Draft]:
@@ -91,6 +93,18 @@ class Wiring:
             if scope not in entered:
                 yield from (self.drafts[task] for task in members)
                 self.slots.close(scope)
+
+    def _dangling(self, draft: Draft) -> None:
+        """A task that nothing leads to or from belongs to no workflow; somebody forgot to connect it."""
+        structure, name = self.structure, draft.id
+        connected = structure.before[name] or structure.after[name] or structure.opens[name] or list(draft.reads())
+        output = any(reference.task == name for reference in self.outputs.values())
+        if connected or output or draft.faulty or structure.scope[name] != ROOT or len(self.drafts) == 1:
+            return
+        if draft.manifest is not None and name not in structure.doubtful and not draft.model.broken:
+            message = f"{name} is connected to nothing: it reads nothing, and nothing waits for it or reads it."
+            remedy = f"Connect it, or name one of its outputs in 'outputs', for example {name}.{next(iter(draft.outputs), 'PORT')}."
+            self.report.add("DANGLING_TASK", message, "tasks", name, remedy=remedy)
 
     # ---- one task
 
@@ -172,7 +186,7 @@ class Wiring:
         at_hand = f"of what stands before it ({offered}) nothing fits" if offered else "nothing stands before it"
         message = f"{draft.id}.{port.name} is required ({port.type}) and not written, and {at_hand}."
         fitting = next(
-            (one for one in self.project.inputs.values() if one.type and port.type.accepts(one.type) is None), None
+            (one for one in self.project.inputs.values() if one.type and misfit(port.type, one.type) is None), None
         )
         example = f"$input.{fitting.name}" if fitting else "TASK.PORT"
         remedy = f"Write inputs: {{{port.name}: {example}}}."
@@ -181,13 +195,13 @@ class Wiring:
     def _fits(self, draft: Draft, port: Port, reference: Reference, held: Held) -> None:
         here = place_of(draft, port.name)
         for given, origin in held.types.items():
-            if (reason := port.type.accepts(given)) is not None:
+            if (reason := misfit(port.type, given)) is not None:
                 by = "" if origin == str(reference) else f" (from {origin})"
                 message = f"{draft.id}.{port.name} cannot take {reference}{by}: {reason}."
                 self.report.add("TYPE_MISMATCH", message.replace("..", "."), *here, value=True)
                 return
         if held.absent and port.required:
-            message = f"{draft.id}.{port.name} is required, but {reference} is absent on the path {held.absent}."
+            message = f"{draft.id}.{port.name} is required, but {reference} is absent on this path: {held.absent}."
             remedy = "Connect it to an input that is optional, or give every branch a value."
             self.report.add("ABSENT_ON_PATH", message, *here, value=True, remedy=remedy)
 
@@ -218,7 +232,7 @@ class Wiring:
         declared = self.project.inputs[reference.name]
         if declared.type is None:
             return None
-        absent = f"'no run input {declared.name}'" if declared.optional else ""
+        absent = f"a run without the input '{declared.name}'" if declared.optional else ""
         return Held({declared.type: str(reference)}, absent=absent)
 
     def _item(self, draft: Draft, place: str, reference: Reference) -> Held | None:
@@ -258,7 +272,7 @@ class Wiring:
             return None, False
         guarded = all(text in compiled.guarded for _, compiled in draft.rules if compiled and text in compiled.references)
         if held.absent and not guarded:
-            message = f"the expression needs {reference}, which is absent on the path {held.absent}."
+            message = f"the expression needs {reference}, which is absent on this path: {held.absent}."
             remedy = f"Ask first: has({reference}) && ..."
             self.report.add("ABSENT_ON_PATH", message, *place_of(draft, place), value=True, remedy=remedy)
         self._note(draft, place, reference)
@@ -286,8 +300,9 @@ class Wiring:
                     if path.reference != text or compiled is None:
                         continue
                     if found := path_fault(given, path, compared=path in compiled.compared):
-                        message = f"in '{path}': {found.message}"
-                        self.report.add("UNKNOWN_KEY", message, *where, value=True, nearest=found.nearest, remedy=found.remedy)
+                        self.report.add(
+                            found.code, found.message, *where, value=True, nearest=found.nearest, remedy=found.remedy
+                        )
                         return True
         return True
 
