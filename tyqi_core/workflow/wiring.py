@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tyqi_core.catalog.manifest import Port
+from tyqi_core.errors import InternalError
 from tyqi_core.protocol.checks import JSON_TYPES
 from tyqi_core.protocol.ports import checker
 from tyqi_core.protocol.validation import nearest_name
@@ -103,7 +104,8 @@ class Wiring:
             return
         if draft.manifest is not None and name not in structure.doubtful and not draft.model.broken:
             message = f"{name} is connected to nothing: it reads nothing, and nothing waits for it or reads it."
-            remedy = f"Connect it, or name one of its outputs in 'outputs', for example {name}.{next(iter(draft.outputs), 'PORT')}."
+            example = f"{name}.{next(iter(draft.outputs), 'PORT')}"
+            remedy = f"Connect it, or name one of its outputs in 'outputs', for example {example}."
             self.report.add("DANGLING_TASK", message, "tasks", name, remedy=remedy)
 
     # ---- one task
@@ -148,7 +150,9 @@ class Wiring:
             return None, False
         self._fits(draft, port, reference, held)
         self._note(draft, name, reference)
-        return Binding(name, source_of(reference), port.required, None if port.required else port.default), held.skippable
+        return Binding(
+            name, source_of(reference), port.required, None if port.required else port.default
+        ), held.skippable
 
     def _note(self, draft: Draft, place: str, reference: Reference) -> None:
         self.wired.reads.setdefault(draft.id, []).append(Read(draft.id, place, reference))
@@ -160,7 +164,9 @@ class Wiring:
             self.report.add("BAD_CONSTANT", message, *here, value=True)
             return None
         if (fault := checker(port.type)(value)) is not None:
-            self.report.add("BAD_CONSTANT", f"the constant does not fit {draft.id}.{port.name}: {fault}", *here, value=True)
+            self.report.add(
+                "BAD_CONSTANT", f"the constant does not fit {draft.id}.{port.name}: {fault}", *here, value=True
+            )
             return None
         return Binding(port.name, Source("const", value=value), port.required, None if port.required else port.default)
 
@@ -209,13 +215,13 @@ class Wiring:
 
     def _held(self, draft: Draft, place: str, reference: Reference) -> Held | None:
         """What a reference gives this reader; notes why it gives nothing."""
-        match reference.kind:
-            case "input":
-                return self._run_input(reference)
-            case "item":
-                return self._item(draft, place, reference)
-            case "error":
-                return self._error(reference)
+        if reference.kind == "input":
+            return self._run_input(reference)
+        if reference.kind == "item":
+            return self._item(draft, place, reference)
+        return self._error(reference) if reference.kind == "error" else self._slot(draft, place, reference)
+
+    def _slot(self, draft: Draft, place: str, reference: Reference) -> Held | None:
         held = self.slots.held(reference.task, reference.name)
         if held is None:
             return None
@@ -270,7 +276,9 @@ class Wiring:
         held = self._held(draft, place, reference)
         if held is None or not self._json_only(draft, place, text, held):
             return None, False
-        guarded = all(text in compiled.guarded for _, compiled in draft.rules if compiled and text in compiled.references)
+        guarded = all(
+            text in compiled.guarded for _, compiled in draft.rules if compiled and text in compiled.references
+        )
         if held.absent and not guarded:
             message = f"the expression needs {reference}, which is absent on this path: {held.absent}."
             remedy = f"Ask first: has({reference}) && ..."
@@ -325,4 +333,6 @@ class Wiring:
 
 def source_of(reference: Reference) -> Source:
     """The plan's word for a reference."""
+    if reference.kind == "param":
+        raise InternalError(f"{reference} was not replaced by its value")
     return Source(reference.kind, reference.name, reference.task)
