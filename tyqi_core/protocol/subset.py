@@ -83,7 +83,15 @@ def _boolean(argument: Any) -> str | None:
     return None if isinstance(argument, bool) else "expected true or false"
 
 
-def _anything(_: Any) -> str | None:
+def _literal(argument: Any) -> str | None:
+    """A value that stands in a schema. fastjsonschema follows a "$ref" in it, over the network if need be."""
+    if isinstance(argument, dict):
+        reserved = next((name for name in argument if name.startswith("$")), None)
+        if reserved is not None:
+            return f"names that begin with $ are reserved, found {echo(reserved)}"
+        argument = list(argument.values())
+    if isinstance(argument, list):
+        return next((fault for item in argument if (fault := _literal(item)) is not None), None)
     return None
 
 
@@ -124,7 +132,7 @@ def _enum(argument: Any) -> str | None:
     if not isinstance(argument, list) or not 1 <= len(argument) <= MAX_ENUM:
         return f"expected a list of 1 to {MAX_ENUM} values"
     texts = [canonical_json(item) for item in argument]
-    return None if len(set(texts)) == len(texts) else "expected each value once"
+    return _literal(argument) if len(set(texts)) == len(texts) else "expected each value once"
 
 
 def _names(argument: Any) -> str | None:
@@ -141,8 +149,8 @@ ANNOTATIONS: Mapping[str, Callable[[Any], str | None]] = {
     "title": _text,
     "description": _text,
     "$comment": _text,
-    "default": _anything,
-    "examples": _anything,
+    "default": _literal,
+    "examples": _literal,
     "setup": _boolean,
     "unit": _text,
 }
@@ -150,7 +158,7 @@ _ROOT_ONLY: Mapping[str, Callable[[Any], str | None]] = {"$schema": _draft, "$id
 _ASSERTIONS: Mapping[str, Callable[[Any], str | None]] = {
     "type": _type,
     "enum": _enum,
-    "const": _anything,
+    "const": _literal,
     "minimum": _number,
     "maximum": _number,
     "exclusiveMinimum": _number,
@@ -231,8 +239,26 @@ def _together(schema: Mapping[str, Any], parts: list[str | int]) -> Iterator[Sch
         beside = sorted(set(schema) - {"$ref"} - set(ANNOTATIONS) - (set() if parts else {*_ROOT_ONLY, "definitions"}))
         if beside:
             yield SchemaProblem(json_path(parts), f"draft-07 ignores what stands beside $ref, here {', '.join(beside)}")
+    yield from _required_but_unknown(schema, parts)
     if "multipleOf" in schema and schema.get("type") != "integer":
         yield SchemaProblem(json_path(parts), "'multipleOf' needs type: integer beside it")
+
+
+def _required_but_unknown(schema: Mapping[str, Any], parts: list[str | int]) -> Iterator[SchemaProblem]:
+    """fastjsonschema refuses such schemas; they are a slip of the pen anyway."""
+    required, properties = schema.get("required", []), schema.get("properties", {})
+    well_formed = _names(required) is None and isinstance(properties, dict)
+    if not well_formed or schema.get("additionalProperties") not in (False, {}):
+        return
+    for name in required:
+        if name not in properties:
+            near = get_close_matches(name[:40], properties, n=1)
+            yield SchemaProblem(
+                json_path([*parts, "required"]),
+                f"the key {echo(name, 60)} is required but not among the properties",
+                found=echo(name, 60),
+                nearest=near[0] if near else None,
+            )
 
 
 def _one(argument: Any, parts: list[str | int], root: Mapping[str, Any]) -> Iterator[SchemaProblem]:
@@ -249,6 +275,8 @@ def _by_name(argument: Any, parts: list[str | int], root: Mapping[str, Any]) -> 
         yield SchemaProblem(json_path(parts), f"expected names with schemas, found {echo(argument)}")
         return
     for name, schema in argument.items():
+        if name.startswith("$"):
+            yield SchemaProblem(json_path([*parts, name]), "names that begin with $ are reserved", found=echo(name))
         yield from _visit(schema, [*parts, name], root)
 
 
