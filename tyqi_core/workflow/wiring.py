@@ -114,7 +114,7 @@ class Wiring:
         if draft.manifest is None or draft.id in self.structure.doubtful:
             return
         bindings = []
-        skippable = draft.model.on_error != "fail"
+        skippable = draft.model.on_error == "skip"
         for port in draft.manifest.inputs.values():
             binding, may_lack = self._port(draft, port)
             if binding is not None:
@@ -229,9 +229,8 @@ class Wiring:
             message = f"{draft.id} cannot read {reference}: {held.fault}"
             self.report.add("NOT_OFFERED", message, *place_of(draft, place), value=True, remedy=held.remedy)
             return None
-        holder = self.drafts[reference.task]
-        if holder.model.error_head and self.structure.scope[draft.id] != self.structure.scope[holder.id]:
-            return self._after_failure(draft, holder, held)
+        if self.structure.scope[draft.id] != self.structure.scope[reference.task]:
+            return self._from_within(draft, self.drafts[reference.task], held)
         return held
 
     def _run_input(self, reference: Reference) -> Held | None:
@@ -262,11 +261,17 @@ class Wiring:
             absent = f"{ordinary.user} -> {ordinary.outcome}" if ordinary.outcome else f"an item of {ordinary.user}"
         return Held({ERROR_TYPE: "$error"}, absent=absent)
 
-    def _after_failure(self, draft: Draft, holder: Draft, held: Held) -> Held:
-        """Within its error branch a task's own outputs are not there."""
-        head = holder.model.error_head or ""
-        if leads_out(self.structure, self.structure.scope[draft.id], head):
+    def _from_within(self, draft: Draft, holder: Draft, held: Held) -> Held:
+        """What a task's output is to a reader further in.
+
+        In a branch or body that only the holder opens, the holder has succeeded; in its error branch, it has failed.
+        """
+        structure, here = self.structure, self.structure.scope[draft.id]
+        if holder.model.error_head and leads_out(structure, here, holder.model.error_head):
             return replace(held, absent=held.absent or f"{holder.id} fails")
+        for head in structure.opens[holder.id]:
+            if structure.scopes.encloses(head, here) and all(use.user == holder.id for use in structure.uses[head]):
+                return replace(held, skippable=False)
         return held
 
     # ---- expressions
