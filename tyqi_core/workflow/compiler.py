@@ -90,7 +90,7 @@ class Assembly:
         self._lifetimes()
         self._hand_outward()
         tails = {
-            scope: tuple(sorted(task for task in members if not self.structure.after[task]))
+            scope: tuple(sorted(task for task in members if not self.structure.follows[task]))
             for scope, members in sorted(self.structure.members.items())
         }
         return Plan(
@@ -141,9 +141,10 @@ class Assembly:
             node=NodePin(manifest.id, manifest.version, manifest.digest),
             params=draft.params,
             bindings=tuple(self.wired.bindings[name]),
-            successors=tuple(sorted(self.structure.after[name])),
+            successors=tuple(sorted(self.structure.follows[name])),
+            beside=tuple(sorted(self.structure.after[name] - self.structure.follows[name])),
             waits=len(self.structure.before[name]),
-            tail=not self.structure.after[name],
+            tail=not self.structure.follows[name],
             branches=model.branches,
             rules=tuple(_rules(draft)),
             foreach=Foreach(foreach.over, foreach.alias, foreach.body) if foreach else None,

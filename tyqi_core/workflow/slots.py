@@ -175,7 +175,7 @@ class Slots:
             draft = self._drafts[member]
             for name in draft.collects:
                 self.held(member, f"each.{name}")  # now, while what it rests on is known: it need not recurse later
-            if not self._structure.after[member]:
+            if not self._structure.follows[member]:
                 for port, slot in self._offered_by(draft):
                     candidates.setdefault(port, []).append((member, slot))
         self._offers[head] = {port: self._sound(providers) for port, providers in candidates.items()}
