@@ -1,13 +1,18 @@
 """What an expression is made of, and what each part is worth.
 
 The kinds of value are those of JSON: true or false, number, text, list, object, null. Numbers are one kind, whether
-written ``3`` or ``3.0``; nothing is converted. A value of a kind that an operation does not take is a ``ConditionError``.
+written ``3`` or ``3.0``; nothing is converted. A value of a kind that an operation does not take is a
+``ConditionError``.
+
+Each part has a ``kind``, if it can be told without data, and a ``value``, given a lookup of references.
 """
+# ruff: noqa: D102 - `kind` and `value` are told once, above
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+import operator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +22,14 @@ from tyqi_core.protocol.json_values import INT_MAX, INT_MIN, echo
 Lookup = Callable[[str], Any]
 Steps = tuple[str | int, ...]
 
+_COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 MAX_SEARCHED = 100_000
 """Elements that one ``in`` looks at."""
 
@@ -85,7 +98,9 @@ class Path:
             raise ConditionError(f"'{where}' has no element {step}; it has {len(value)}.")
         if isinstance(value, dict) and isinstance(step, str):
             raise ConditionError(f"'{where}' has no field '{step}'; it has {echo(sorted(value))}.")
-        raise ConditionError(f"'{where}' is {_named(value)}; it has no {'element' if isinstance(step, int) else 'field'} {step}.")
+        raise ConditionError(
+            f"'{where}' is {_named(value)}; it has no {'element' if isinstance(step, int) else 'field'} {step}."
+        )
 
     def __str__(self) -> str:
         return self.reference + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.steps)
@@ -188,7 +203,11 @@ class Compare:
         """Why this can never be decided, as far as constants tell."""
         left, right = self.left.kind, self.right.kind
         if self.sign == "in":
-            return None if right in (None, "list", "object") else f"'in' looks into a list or an object; here it is {right}."
+            return (
+                None
+                if right in (None, "list", "object")
+                else f"'in' looks into a list or an object; here it is {right}."
+            )
         return _uncomparable(self.sign, left, right) if left and right else None
 
     def _compared(self, left: Any, right: Any) -> bool:
@@ -196,19 +215,7 @@ class Compare:
             return _contains(right, left)
         if fault := _uncomparable(self.sign, kind_of(left), kind_of(right)):
             raise ConditionError(fault)
-        match self.sign:
-            case "==":
-                return bool(left == right)
-            case "!=":
-                return bool(left != right)
-            case "<":
-                return bool(left < right)
-            case "<=":
-                return bool(left <= right)
-            case ">":
-                return bool(left > right)
-            case _:
-                return bool(left >= right)
+        return bool(_COMPARISONS[self.sign](left, right))
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +301,13 @@ _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (dict, "object"),
 )
 _ORDERED = ("number", "text")
-_WITH_ARTICLE = {"boolean": "true or false", "number": "a number", "text": "a text", "list": "a list", "object": "an object"}
+_WITH_ARTICLE = {
+    "boolean": "true or false",
+    "number": "a number",
+    "text": "a text",
+    "list": "a list",
+    "object": "an object",
+}
 
 
 def _named(value: Any) -> str:
@@ -314,7 +327,9 @@ def _uncomparable(sign: str, left: str | None, right: str | None) -> str | None:
             return None
     elif left == right and left in _ORDERED:
         return None
-    return f"'{sign}' cannot compare {_WITH_ARTICLE.get(left or '', left)} with {_WITH_ARTICLE.get(right or '', right)}."
+    return (
+        f"'{sign}' cannot compare {_WITH_ARTICLE.get(left or '', left)} with {_WITH_ARTICLE.get(right or '', right)}."
+    )
 
 
 def _contains(container: Any, wanted: Any) -> bool:
