@@ -113,6 +113,7 @@ class Writer:
         self.written()
         readable = sorted(root.slots)
         outputs = {f"o{at}": self.pick(readable) for at in range(self.draw(st.integers(0, 3)))} if readable else {}
+        outputs |= {f"alone{at}": text for at, text in enumerate(self.alone(root))}
         names = self.draw(st.permutations(list(self.tasks)))
         project = {
             "tyqi": 1,
@@ -125,6 +126,15 @@ class Writer:
         if self.chance(50):
             inputs["maybe"] = 4
         return Case(project, self.nodes, inputs, self.table)
+
+    def alone(self, root: Scope) -> list[str]:
+        """Outputs of the tasks that nothing leads to or from: a project must say what they are for."""
+        linked = {task for edge in self.edges for task in edge}
+        for name, body in self.tasks.items():
+            reads = [parse_ref(text) for text in body["inputs"].values() if isinstance(text, str)]
+            linked |= {name} if reads or any(self.heads[name].values()) else set()
+            linked |= {ref.task for ref in reads}
+        return [next(text for text in root.slots if text.startswith(f"{name}.")) for name in root.members if name not in linked]
 
     def written(self) -> None:
         """Write each order edge on one side, or on both; a side that is there must be complete."""

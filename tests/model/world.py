@@ -17,8 +17,8 @@ from tyqi_core.catalog.manifest import Manifest
 from tyqi_core.errors import NodeError
 from tyqi_core.node import LocalContext, Node, Outcome
 from tyqi_core.runtime.execute import Executable, RunInputs
-from tyqi_core.scheduler import ERROR_SLOT, Ready, Result, after_failure, effects, start, task_id
-from tyqi_core.stores.base import TERMINAL, Claim, Settled
+from tyqi_core.scheduler import ERROR_SLOT, Ready, Result, after_failure, effects, locate, start, task_id
+from tyqi_core.stores.base import ABSENT, Claim
 from tyqi_core.stores.memory import MemoryStore, check_invariants
 from tyqi_core.workflow.compiler import compile_text
 from tyqi_core.workflow.plan import Plan
@@ -35,6 +35,13 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes everything out, with no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 @dataclass(frozen=True)
 class Case:
     """A project, its nodes, what a run is given and what its nodes do in it."""
@@ -46,15 +53,19 @@ class Case:
 
     @property
     def text(self) -> str:
-        return yaml.safe_dump(dict(self.project), sort_keys=False)
+        return yaml.dump(dict(self.project), Dumper=_Plain, sort_keys=False)
 
     def behaviour(self, instance: str) -> Behaviour:
         """Each task has some behaviours; which one applies in an instance follows from the items it is in."""
         choices = self.table.get(task_id(instance)) or (Behaviour(),)
         return choices[sum(items_of(instance)) % len(choices)]
 
-    def __repr__(self) -> str:
-        return f"\n{self.text}# inputs {dict(self.inputs)}\n# table {dict(self.table)}"
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        """How hypothesis shows a counterexample."""
+        printer.text(f"\n{self.text}")
+        for name, lines in (("input", self.inputs), ("node", self.nodes), ("table", self.table)):
+            for key, value in lines.items():
+                printer.text(f"# {name} {key}: {value}\n")
 
 
 def items_of(instance: str) -> list[int]:
@@ -204,15 +215,22 @@ class Driver:
             assert self.store.retry(RUN, instance, claim.token, {"error": body})
             self.ready.append(instance)
         elif verdict.action == "skip":
-            self.settle(executable, instance, claim, "task.skipped", Result("skipped"), {})
+            self.settle(executable, instance, claim, "task.skipped", Result("skipped"), {}, {"error": body})
         elif verdict.action == "branch":
-            self.settle(executable, instance, claim, "task.failed", Result("failed"), {ERROR_SLOT: body})
+            self.settle(executable, instance, claim, "task.failed", Result("failed"), {ERROR_SLOT: body}, {"error": body})
         else:
             self.store.fail(RUN, instance, claim.token, body)
 
     def settle(
-        self, executable: Executable, instance: str, claim: Claim, kind: str, result: Result, outputs: Mapping[str, Any]
-    ) -> Settled | None:
+        self,
+        executable: Executable,
+        instance: str,
+        claim: Claim,
+        kind: str,
+        result: Result,
+        outputs: Mapping[str, Any],
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
         task = executable.task
         settled = self.store.commit(
             RUN,
@@ -222,10 +240,10 @@ class Driver:
             slots=outputs if task.readers or task.kept else None,
             outputs=outputs,
             effects=self.effects(self.plan, instance, result),
+            data=data,
         )
         assert settled is not None, f"{instance} was fenced"
         self.add(settled.ready)
-        return settled
 
     def steps(self) -> list[tuple[str, str]]:
         """All that may happen next."""
@@ -235,8 +253,13 @@ class Driver:
         action, instance = step
         (self.claim if action == "claim" else self.finish)(instance)
 
-    def over(self) -> bool:
-        return self.store.status(RUN) in TERMINAL
+    def outputs(self) -> dict[str, Any]:
+        """The run's outputs, ``None`` for what is absent."""
+        found = {}
+        for name, source in self.plan.outputs.items():
+            value = self.store.read(RUN, locate(self.plan, self.plan.roots[0], source))
+            found[name] = None if value is ABSENT else value
+        return found
 
     def drive(self, chance: random.Random, watch: Callable[[], None] = lambda: None) -> None:
         """Go on in random order until nothing is left to do."""
