@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
-from reference import Behaviour, NodeSpec, PortSpec, Ref, _fits, parse_ref
+from reference import Behaviour, NodeSpec, PortSpec, Ref, _fits, _words, parse_ref
 from world import KINDS, Case
 
 T = TypeVar("T")
@@ -176,7 +176,7 @@ class Writer:
             kept = ("$input", ERROR) if how == ERROR else ("$input",)
             inner.visible = {text: seen for text, seen in inner.visible.items() if text.startswith(kept)}
         head = self.task(inner, first=True)
-        while self.budget > 0 and self.chance(55):
+        while self.budget > 0 and self.chance(45):
             self.task(inner, first=False)
         offers = self.offered(inner)
         return Chain(head, inner.needs, offers, inner.slots, inner.own_error)
@@ -235,8 +235,8 @@ class Writer:
             body["subchain"] = True
         self.heads[name] = {}
         deep = scope.depth >= MAX_DEPTH or self.budget <= 0
-        shape = self.pick(["plain", "plain", "outcomes", "rules", "foreach"]) if not deep else "plain"
-        outputs: dict[str, Any] = dict.fromkeys(self.draw(st.lists(st.sampled_from(OUTPUTS), min_size=1, unique=True)), "number")
+        shape = self.pick(["plain", "outcomes", "rules", "foreach"]) if not deep else "plain"
+        outputs: dict[str, Any] = {"x": "number", **{port: "number" for port in OUTPUTS[1:] if self.chance(40)}}
         if shape == "foreach":
             outputs["items"] = self.pick(["numbers", "sparse"])
         before = self.befores(scope, name, first=first)
@@ -251,6 +251,7 @@ class Writer:
         elif shape == "foreach":
             body["foreach"] = self.foreach(scope, name, own)
         self.policy(scope, name, body, own)
+        self.leave_out(scope, name, inputs, body)
         scope.members.append(name)
         slots = {**own, **{f"{name}.branch.{port}": seen for port, seen in self.branch(name).items()}}
         for port, text in body.get("foreach", {}).get("collect", {}).items():
@@ -263,7 +264,7 @@ class Writer:
 
     def befores(self, scope: Scope, name: str, *, first: bool) -> list[str]:
         """Predecessors that are written."""
-        if first or not scope.members or not self.chance(50):
+        if first or not scope.members or not self.chance(45):
             return []
         before = self.draw(st.lists(st.sampled_from(scope.members), min_size=1, max_size=2, unique=True))
         self.edges += [(other, name) for other in before]
@@ -275,13 +276,13 @@ class Writer:
         ports: dict[str, PortSpec] = {}
         body["inputs"] = {}
         if not attached:
-            within = [text for text in scope.slots if scope.slots[text].kind in ("number", "numbers", "sparse", "list")]
-            self.fed(scope, "near", self.pick(within), ports, body)
-        for port in self.draw(st.lists(st.sampled_from(("a", "b", "x", "y")), max_size=3, unique=True)):
-            choice = self.pick(["read", "read", "read", "constant", "null", "open"])
-            readable = [text for text, seen in scope.visible.items() if seen.kind != "mixed"]
-            if choice == "read" and readable:
-                self.fed(scope, port, self.pick(readable), ports, body)
+            self.fed(scope, "near", self.pick(sorted(scope.slots)), ports, body)
+        for port in ("a", "b", "x", "y"):
+            if not self.chance(40):
+                continue
+            choice = self.pick(["read", "read", "read", "read", "read", "constant", "null", "open"])
+            if choice == "read":
+                self.fed(scope, port, self.source(scope), ports, body)
             elif choice == "constant":
                 ports[port] = PortSpec("number", required=self.chance(50))
                 body["inputs"][port] = {"value": self.draw(st.integers(0, 9))}
@@ -289,8 +290,14 @@ class Writer:
                 ports[port] = PortSpec("number", required=False, default=self.pick([None, 8]))
                 if choice != "open" or port in OUTPUTS:
                     body["inputs"][port] = None
-        self.leave_out(scope, name, ports, body)
         return ports
+
+    def source(self, scope: Scope) -> str:
+        """Something to read; what was handed outward and what is new is more interesting than the rest."""
+        views = [text for text in scope.slots if parse_ref(text).view]
+        near = [text for text in scope.slots if parse_ref(text).task in scope.members[-2:]]
+        around = [text for text in scope.visible if text not in scope.slots and not text.startswith("$input")]
+        return self.pick(self.pick([some for some in (sorted(scope.visible), near, views, around) if some]))
 
     def fed(self, scope: Scope, port: str, text: str, ports: dict[str, PortSpec], body: dict[str, Any]) -> None:
         seen = scope.visible[text]
@@ -304,11 +311,13 @@ class Writer:
     def leave_out(self, scope: Scope, name: str, ports: Mapping[str, PortSpec], body: dict[str, Any]) -> None:
         """Leave out what is bound to the same thing without being written."""
         before = [first for first, then in self.edges if then == name]
+        rules = body.get("branches", {})
+        decides = [text for rule in rules if isinstance(rule, dict) for text in _words(rule.get("when", ""))]
         for port, text in list(body["inputs"].items()):
             ref = parse_ref(text) if isinstance(text, str) else None
             if ref is None or ref.view or ref.task not in before or not self.chance(60):
                 continue
-            near = {*before, *(parse_ref(t).task for t in body["inputs"].values() if isinstance(t, str))}
+            near = {*before, *(parse_ref(t).task for t in [*body["inputs"].values(), *decides] if isinstance(t, str))}
             offers = [
                 Ref("slot", task, given)
                 for task in near & {*scope.members}
@@ -384,8 +393,9 @@ class Writer:
         if self.chance(40 if "on_error" in body else 6) or ("retries" in body and self.chance(50)):
             wrong = self.chance(20)
             failures = 0 if wrong else self.draw(st.integers(1, 3 if "on_error" in body else body.get("retries", 0) or 1))
-        outcome = self.pick(outcomes) if outcomes else None
-        return Behaviour(failures, wrong, outcome, self.draw(st.integers(0, 3)) if "foreach" in body else 0)
+        likely = [outcome for outcome in outcomes if body["branches"][outcome]] if self.chance(70) else []
+        outcome = self.pick(likely or outcomes) if outcomes else None
+        return Behaviour(failures, wrong, outcome, self.pick([2, 1, 3, 2, 0]) if "foreach" in body else 0)
 
 
 def _usable(chain: Chain, visible: Visible, how: str) -> bool:
@@ -410,6 +420,6 @@ def _seen_input(given: Mapping[str, Any]) -> Seen:
 
 
 @st.composite
-def cases(draw: Draw[Any], most: int = 12) -> Case:
+def cases(draw: Draw[Any], most: int = 16) -> Case:
     """A project of up to ``most`` tasks, the nodes that it names, inputs, and what the nodes do."""
-    return Writer(draw, draw(st.integers(1, most))).case()
+    return Writer(draw, draw(st.integers(1, most) | st.just(most))).case()

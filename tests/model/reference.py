@@ -500,8 +500,8 @@ class _Telling:
 
     def slot(self, done: Done, task: str, slot: str) -> Any:
         if slot.startswith("branch."):
-            if not done.opened:
-                return ABSENT
+            if not done.opened or done.opened[0].alias is not None:
+                return ABSENT  # it chose nothing; or it opened a body, which is no branch
             offered = self.reference.providers(done.opened[0].scope, slot[7:])
             values = [self.inside(done.opened[0], *provider) for provider in offered]
             return next((value for value in values if value is not ABSENT), ABSENT)

@@ -35,7 +35,7 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-class _Plain(yaml.SafeDumper):
+class _Plain(yaml.CSafeDumper):
     """Writes everything out, with no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
