@@ -254,10 +254,43 @@ def test_arithmetic_and_precedence_agree_with_python(a: float, b: float, c: floa
         assert compile_expression(text).evaluate(values.get) is expected
 
 
-PIECES = """
-T1.score T1.name T1.detections 1 'a' true null ( ) [ ] , && || ! not - + / % > == in has( size( . [0] $item.tile $param.x **
-x __a__ \ " é
-""".split()
+PIECES = [
+    "T1.score",
+    "T1.name",
+    "T1.detections",
+    "1",
+    "'a'",
+    "true",
+    "null",
+    "(",
+    ")",
+    "[",
+    "]",
+    ",",
+    "&&",
+    "||",
+    "!",
+    "not",
+    "-",
+    "+",
+    "/",
+    "%",
+    ">",
+    "==",
+    "in",
+    "has(",
+    "size(",
+    ".",
+    "[0]",
+    "$item.tile",
+    "$param.x",
+    "**",
+    "x",
+    "__a__",
+    "\\",
+    '"',
+    "é",
+]
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map(" ".join) | st.text(max_size=60))
