@@ -18,7 +18,9 @@ TILES_PER_PICTURE = 150
 def tiles(planes: Sequence[Tensor], size: int, seed: int) -> list[Tensor]:
     """Random clean tiles (1, 1, size, size) of log-luminance planes, varied in light and contrast as in training."""
     rng = torch.Generator().manual_seed(seed + 1)
-    return [disturbed(crop_of(plane, size, rng)[None], rng) for plane in planes for _ in range(TILES_PER_PICTURE)]
+    return [
+        disturbed(crop_of(plane, size, rng)[None], rng) for plane in planes for _ in range(TILES_PER_PICTURE)
+    ]
 
 
 @torch.inference_mode()

@@ -74,7 +74,9 @@ class Detector(nn.Module):
 
 def _block(channels_in: int, channels_out: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, 3, stride, dilation, dilation, bias=False, padding_mode="reflect"),
+        nn.Conv2d(
+            channels_in, channels_out, 3, stride, dilation, dilation, bias=False, padding_mode="reflect"
+        ),
         nn.GroupNorm(8, channels_out),
         nn.ReLU(),
     )
