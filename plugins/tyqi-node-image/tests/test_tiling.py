@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tyqi_node_image import tiling
-from tyqi_node_image.nodes import Filter, MergeTiles, Tiles
 
 from tyqi_core.errors import InputError
 from tyqi_core.node import LocalContext
+from tyqi_node_image import tiling
+from tyqi_node_image.nodes import Filter, MergeTiles, Tiles
 
 
 @pytest.fixture
