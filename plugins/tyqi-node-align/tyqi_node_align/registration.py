@@ -182,9 +182,8 @@ def _work_copy(image: Image, size: int) -> tuple[Image, Matrix]:
 
 
 def _matches(image: Image, reference: Image, settings: Settings) -> tuple[Points, Points]:
-    detector = _detector(settings)
-    points, descriptors = _features(detector, image)
-    reference_points, reference_descriptors = _features(detector, reference)
+    points, descriptors = _features(image, settings)
+    reference_points, reference_descriptors = _features(reference, settings)
     if min(len(points), len(reference_points)) < 2:
         raise _too_few(min(len(points), len(reference_points)), "features")
     forth = _best(descriptors, reference_descriptors, settings)
@@ -201,11 +200,14 @@ def _detector(settings: Settings) -> cv2.Feature2D:
     return cv2.SIFT.create(nfeatures=settings.max_features)
 
 
-def _features(detector: cv2.Feature2D, image: Image) -> tuple[Sequence[cv2.KeyPoint], Descriptors]:
+def _features(image: Image, settings: Settings) -> tuple[Sequence[cv2.KeyPoint], Descriptors]:
     if min(image.shape) < _LEAST_SIDE:
         return (), _NONE
-    points, descriptors = detector.detectAndCompute(image, None)
-    return points, _NONE if descriptors is None else descriptors
+    points, descriptors = _detector(settings).detectAndCompute(image, None)
+    if descriptors is None:
+        return points, _NONE
+    binary = settings.features == "orb"
+    return points, np.asarray(descriptors, np.uint8) if binary else np.asarray(descriptors, np.float32)
 
 
 def _best(one: Descriptors, other: Descriptors, settings: Settings) -> dict[int, int]:
