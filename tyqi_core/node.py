@@ -55,7 +55,7 @@ class Context(Protocol):
         ...
 
     @property
-    def logger(self) -> logging.Logger:
+    def logger(self) -> logging.Logger | logging.LoggerAdapter[logging.Logger]:
         """A logger whose records name the run and the task."""
         ...
 
@@ -103,7 +103,7 @@ class Node:
         for inputs, ctx in zip(items, ctxs, strict=True):
             try:
                 results.append(self.process(inputs, ctx))
-            except Exception as error:  # one bad item must not take the others along
+            except Exception as error:  # noqa: BLE001  # one bad item must not take the others along
                 results.append(error)
         return results
 
@@ -167,7 +167,7 @@ def node(
 def _class_of(function: Function, output: str | None) -> type[Node]:
     ports, params, wants_ctx = _signature_of(function)
 
-    def process(self: Node, inputs: Inputs, ctx: Context) -> Outputs | Outcome:
+    def process(self: Node, inputs: Inputs, ctx: Context) -> Outputs | Outcome:  # noqa: ARG001  # a method
         arguments = {name: inputs[name] for name in ports if name in inputs}
         arguments.update({name: ctx.params[name] for name in params if name in ctx.params})
         if wants_ctx:

@@ -2,7 +2,8 @@
 
 The laws
 --------
-1.  A task becomes *ready* once every task of its own scope that it waits for has *ended*.
+1.  A task becomes *ready* once every predecessor in its own scope has *ended*, and every task of its own scope whose
+    outputs it merely reads is *settled*.
 2.  A plain task ends when it is settled. A task that opens a scope (a chosen sub-chain, a body per foreach item) ends
     when every tail of that scope, in every item, has ended. A null branch or an empty list opens nothing: the task ends
     at once. Tasks of scopes that were not chosen never come into being.
@@ -31,7 +32,8 @@ key                    start                                firing means
 ``end``                tails of the root scope              the run is complete
 =====================  ===================================  ======================
 
-A task that ends changes each counter it feeds by -1. A task that opens a scope with ``n`` tails changes them by
+A task that is settled changes the counters of those who only read it by -1; one that ends changes all others that it
+feeds by -1. A task that opens a scope with ``n`` tails changes them by
 ``n - 1`` instead: from now on the tails speak for it, and each tail, when it ends, counts down what its user feeds.
 So no counter stands for "the branch has ended", no join guesses which parent was skipped, and the effect of a result
 depends on the plan, the instance's path and the result alone.
@@ -57,7 +59,7 @@ class Result:
     """How one task was settled.
 
     Attributes:
-        kind: ``failed`` is a final failure that takes the error branch.
+        kind: ``failed`` is a final failure that takes the error branch; one that fails the run settles nothing.
         outcome: what a condition task decided.
         count: how many items a foreach task has.
     """
@@ -76,23 +78,23 @@ class Change(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """A task that becomes ready now. With ``count``, one instance per item: ``user[0]/task`` to ``user[count-1]/task``."""
+    """A task that becomes ready now. With ``items``, one instance per item: its path holds ``[*]`` for the index."""
 
-    user: str
-    task: str
-    count: int | None = None
+    path: str
+    items: int | None = None
 
     def instances(self) -> Iterator[str]:
         """The paths of the instances that this entry stands for."""
-        if self.count is None:
-            yield f"{self.user}/{self.task}" if self.user else self.task
+        if self.items is None:
+            yield self.path
         else:
-            for index in range(self.count):
-                yield f"{self.user}[{index}]/{self.task}"
+            before, after = self.path.split("[*]")
+            for index in range(self.items):
+                yield f"{before}[{index}]{after}"
 
 
 class Export(NamedTuple):
-    """Put a value into ``slot`` of ``instance``, at position ``index`` of its (nested) list; ``()`` is the slot itself.
+    """Put a value into ``slot`` of ``instance``, at position ``at`` of its (nested) list; ``()`` is the slot itself.
 
     ``port`` names the output of the settled task to put there; with ``port`` None an empty list of ``length`` is put
     there, to be filled by the items.
@@ -100,7 +102,7 @@ class Export(NamedTuple):
 
     instance: str
     slot: str
-    index: Index
+    at: Index
     port: str | None
     length: int = 0
 
@@ -147,21 +149,24 @@ def user_of(instance: str) -> tuple[str, int | None] | None:
 
 
 class Place(NamedTuple):
-    """Where a value is held: ``slot`` of ``instance``, at ``index`` of its list; ``()`` is the whole slot."""
+    """Where a value is held: in ``slot`` of ``instance``, at position ``at`` of its list; ``()`` is all of it."""
 
     instance: str
     slot: str
-    index: Index = ()
+    at: Index = ()
 
 
 def locate(plan: Plan, instance: str, source: Source) -> Place:
-    """The place that a source means for this instance. ``input`` and ``const`` sources have no place.
+    """The place that a source means for this instance; ``const`` sources have none.
 
-    The place of an ``error`` source is the slot :data:`ERROR_SLOT` of the task that failed.
+    Run inputs are slots of the instance ``""``; the place of an ``error`` source is the slot :data:`ERROR_SLOT` of the
+    task that failed.
 
     Raises:
         InternalError: no enclosing scope holds it; the compiler never makes such a source.
     """
+    if source.kind == "input":
+        return Place("", source.name)
     scope = plan.tasks[task_id(instance)].scope
     if source.kind == "slot":
         holder_scope = plan.tasks[source.task].scope
@@ -187,7 +192,7 @@ def _outward(plan: Plan, instance: str, source: Source) -> tuple[str, int | None
 
 def start(plan: Plan) -> Effects:
     """What accepting a run does: the roots become ready."""
-    return Effects(ready=tuple(Ready("", task) for task in plan.roots))
+    return Effects(ready=tuple(Ready(task) for task in plan.roots))
 
 
 def effects(plan: Plan, instance: str, result: Result) -> Effects:
@@ -199,11 +204,12 @@ def effects(plan: Plan, instance: str, result: Result) -> Effects:
     task = plan.tasks[task_id(instance)]
     head, width = _opened(task, result)
     exports = tuple(_exports(plan, task, instance, result)) if result.kind == "completed" else ()
+    delta = -1 if head is None else width * len(plan.tails[head]) - 1
+    changes = (*_beside(plan, task, instance), *(_fed(plan, task, instance, delta) if delta else ()))
     if head is None:
-        return Effects(tuple(_fed(plan, task, instance, -1)), (), exports)
-    delta = width * len(plan.tails[head]) - 1
-    changes = tuple(_fed(plan, task, instance, delta)) if delta else ()
-    return Effects(changes, (Ready(instance, head, result.count),), exports)
+        return Effects(changes, (), exports)
+    opened = Ready(f"{instance}[*]/{head}", result.count) if result.count else Ready(f"{instance}/{head}")
+    return Effects(changes, (opened,), exports)
 
 
 def after_failure(task: PlanTask, tries: int, error: NodeError) -> Verdict:
@@ -230,8 +236,15 @@ def _opened(task: PlanTask, result: Result) -> tuple[str | None, int]:
     return task.branches[result.outcome], 1
 
 
+def _beside(plan: Plan, task: PlanTask, instance: str) -> Iterator[Change]:
+    """The counters of tasks that wait for this one's outputs only, whatever scope it opens."""
+    prefix = instance[: len(instance) - len(task.id)]
+    for reader in task.beside:
+        yield Change(f"ready:{prefix}{reader}", plan.tasks[reader].waits, -1)
+
+
 def _fed(plan: Plan, task: PlanTask, instance: str, delta: int) -> Iterator[Change]:
-    """The counters that the end of ``instance`` counts down, in its own scope and, from a tail, in its users' scopes."""
+    """The counters that the end of ``instance`` counts down: in its own scope and, from a tail, in its users'."""
     while True:
         prefix = instance[: len(instance) - len(task.id)]
         for successor in task.successors:

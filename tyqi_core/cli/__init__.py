@@ -1,1 +1,50 @@
-"""The command line, one module a verb group."""
+"""The command line, one module a verb group. A command's module is imported when the command is used."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from tyqi_core.cli.lazy import LazyGroup
+from tyqi_core.cli.output import fail
+
+COMMANDS = {
+    "run": ("tyqi_core.cli.run", "run", "Inspect pictures with a project, in this process."),
+    "resume": ("tyqi_core.cli.run", "resume", "Go on with a run that failed or was cancelled."),
+    "validate": ("tyqi_core.cli.validate", "validate", "Name every fault of project files, with line and remedy."),
+    "graph": ("tyqi_core.cli.graph", "graph", "Draw a project, or the path that a run took through it."),
+    "nodes": ("tyqi_core.cli.nodes", "nodes", "List the installed nodes, describe one, or run one."),
+    "runs": ("tyqi_core.cli.runs", "runs", "List recorded runs, or tell the story of one."),
+    "replay": ("tyqi_core.cli.replay", "replay", "Repeat a recorded run and compare what comes out."),
+    "doctor": ("tyqi_core.cli.doctor", "doctor", "Check the installation and every installed node."),
+    "completion": ("tyqi_core.cli.completion", "completion", "Print the completion script of a shell."),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    commands_table=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example:  tyqi run project.yaml --inputs-dir pictures --out results",
+)
+@click.version_option(package_name="tyqi-core", prog_name="tyqi")
+def cli() -> None:
+    """Inspection workflows as graphs of plug-in nodes.
+
+    Exit codes: 0 all well; 1 a run or a check failed; 2 wrong usage or an invalid file.
+    """
+
+
+def main() -> None:
+    """The ``tyqi`` program: errors become one line on standard error and an exit code."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (click.ClickException, click.Abort, KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - the outermost door
+        sys.exit(fail(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -124,15 +124,17 @@ class PlanTask:
         node: the pinned node.
         params: parameters with defaults filled in and project parameters resolved; JSON.
         bindings: where its inputs come from.
-        successors: tasks of the same scope that wait for it, and for the branch or foreach that it opens.
-        waits: how many tasks of the same scope it waits for.
-        tail: True when nothing in its scope waits for it.
+        successors: tasks of the same scope that wait for its end, so also for the branch or foreach that it opens.
+        beside: tasks of the same scope that only read its outputs: they wait until it is settled, and run beside the
+            branch or foreach that it opens. Always empty for a task that can open nothing.
+        waits: how many tasks of the same scope it waits for, in either way.
+        tail: True when nothing in its scope waits for its end.
         branches: outcome -> head of the sub-chain, ``None`` for a null branch. Includes :data:`ON_ERROR`.
         rules: expression branches in order; empty when the node itself returns the outcome.
         foreach: set on a task that runs a body per item.
         offers: head of an opened scope -> what that scope hands outward to this task.
         frees: tasks of the same scope (it may name itself) whose slots this task, or a scope that it opens, reads.
-            Once all readers have ended, the slots can be freed.
+            Once all readers have ended, the slots can be freed. Reading ``$error`` in its error branch counts too.
         readers: how many tasks of the same scope read this one's slots; the start value of that count.
         kept: its slots feed the run's outputs and live until the run's end.
         retries: how many times a failed attempt is repeated.
@@ -149,6 +151,7 @@ class PlanTask:
     params: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     bindings: tuple[Binding, ...] = ()
     successors: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     waits: int = 0
     tail: bool = True
     branches: Mapping[str, str | None] = field(default_factory=lambda: _EMPTY)
@@ -228,9 +231,7 @@ class Plan:
         """The same plan with its digest computed."""
         canonical = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         digest = hashlib.sha256(canonical.encode()).hexdigest()
-        return Plan(
-            self.project, self.inputs, self.outputs, self.tasks, self.roots, self.tails, self.params, digest
-        )
+        return Plan(self.project, self.inputs, self.outputs, self.tasks, self.roots, self.tails, self.params, digest)
 
 
 def _lean(value: Any) -> Any:
@@ -263,6 +264,6 @@ def _task_from_json(body: Mapping[str, Any]) -> PlanTask:
     fields["offers"] = {
         head: tuple(Offer(**offer) for offer in offers) for head, offers in fields.get("offers", {}).items()
     }
-    for name in ("successors", "frees", "outcomes"):
+    for name in ("successors", "beside", "frees", "outcomes"):
         fields[name] = tuple(fields.get(name, ()))
     return PlanTask(**fields)

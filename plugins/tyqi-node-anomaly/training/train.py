@@ -1,0 +1,52 @@
+"""Train a model by plain calls of the nodes of ``project.yaml``, without the framework: the same file comes out.
+
+Example: python training/train.py training/pictures model.safetensors
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import yaml
+from tyqi_node_anomaly import nodes
+
+from tyqi_core.node import LocalContext
+
+PROJECT = Path(__file__).parent / "project.yaml"
+
+
+def main(pictures: Path, out: Path, overrides: dict[str, Any]) -> None:
+    """Train on the pictures below ``pictures`` and write the model file."""
+    torch.set_num_threads(1)  # what the manifest's `cores: 1` means; more threads add in another order
+    params = yaml.safe_load(PROJECT.read_text(encoding="utf-8"))["tasks"]["train"]["params"] | overrides
+    inputs = {"features": _features(pictures / "normal"), "held_out": _features(pictures / "held_out")}
+    outputs = nodes.Train().process(inputs, LocalContext(params=params, on_progress=_show))
+    out.write_bytes(outputs["model"])
+    for name, measured in outputs["measurements"].items():
+        print(name, measured["value"])
+    print(out)
+
+
+def _features(folder: Path) -> list[np.ndarray]:
+    images = [cv2.imread(str(path))[..., ::-1] for path in sorted(folder.glob("*.png"))]
+    cut = nodes.Pieces().process({"images": images}, LocalContext(params={"largest": 512}))["pieces"]
+    return [nodes.Features().process({"image": piece}, LocalContext())["features"] for piece in cut]
+
+
+def _show(fraction: float, note: str) -> None:
+    print(f"\r{fraction:4.0%} {note}", end="\n" if fraction == 1 else "", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pictures", type=Path, help="the folder that make_pictures.py wrote")
+    parser.add_argument("out", type=Path, help="the model file to write")
+    parser.add_argument("--steps", type=int, help="instead of the project's")
+    given = parser.parse_args()
+    main(given.pictures, given.out, {} if given.steps is None else {"steps": given.steps})

@@ -1,0 +1,3 @@
+"""Anomaly detection on surface textures."""
+
+__version__ = "1.0.0"

@@ -1,0 +1,3 @@
+"""Detection of compact defects: boxes with scores."""
+
+__version__ = "1.0.0"

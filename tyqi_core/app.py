@@ -1,0 +1,186 @@
+"""The composition root: settings in, parts plugged together out. Nothing else knows which parts there are."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tyqi_core.catalog.catalog import Catalog
+from tyqi_core.errors import InputError
+from tyqi_core.settings import Settings
+
+if TYPE_CHECKING:
+    from tyqi_core.runtime.context import ProgressListener
+    from tyqi_core.runtime.inprocess import InProcessRuntime, RunHandle, RunResult
+    from tyqi_core.runtime.record import RunRecord
+    from tyqi_core.runtime.replay import Comparison
+    from tyqi_core.workflow.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A compiled project and the text it was compiled from."""
+
+    plan: Plan
+    source: str
+
+
+def load_project(path: str | Path, *, params: Mapping[str, Any] | None = None, catalog: Catalog | None = None) -> Plan:
+    """Compile a project file.
+
+    Args:
+        path: the YAML file.
+        params: values for the project's parameters.
+        catalog: the nodes to compile against; by default those installed here.
+
+    Raises:
+        InvalidProject: the project does not compile; carries every problem with its file and line.
+    """
+    return open_project(path, catalog or Catalog.load(), params=params).plan
+
+
+def run_project(
+    project: Plan | str | Path,
+    inputs: Mapping[str, Any],
+    *,
+    params: Mapping[str, Any] | None = None,
+    catalog: Catalog | None = None,
+    threads: int | None = None,
+) -> RunResult:
+    """Run one item through a project in this process, and wait for it.
+
+    Args:
+        project: a plan, or the path of a project file.
+        inputs: by name; a path is read, encoded bytes given for a picture are decoded.
+        params: values for the project's parameters; only with a path.
+        catalog: the nodes to run; by default those installed here.
+        threads: how many tasks may execute at once.
+
+    Returns:
+        How the run ended: status, outputs, error and events. A failed run is returned, not raised.
+
+    Raises:
+        InvalidProject: the project does not compile.
+        InputError: an input is missing or cannot be used.
+    """
+    from tyqi_core.runtime.inprocess import InProcessRuntime
+
+    catalog = catalog or Catalog.load()
+    plan = load_project(project, params=params, catalog=catalog) if isinstance(project, str | Path) else project
+    loaded = read_inputs(plan, inputs)
+    with InProcessRuntime(plan, catalog, threads=threads) as runtime:
+        result = runtime.run(loaded)
+    if not result.events and result.error:
+        raise InputError(result.error["message"], code=result.error["code"], remedy=result.error.get("remedy"))
+    return result
+
+
+def open_project(path: str | Path, catalog: Catalog, *, params: Mapping[str, Any] | None = None) -> Project:
+    """Compile a project file and keep its text.
+
+    Raises:
+        InvalidProject: the project does not compile.
+    """
+    from tyqi_core.workflow.compiler import compile_file
+
+    plan = compile_file(path, catalog, params)
+    return Project(plan, Path(path).read_text(encoding="utf-8-sig"))
+
+
+def read_inputs(plan: Plan, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Run inputs with paths read and encoded pictures decoded.
+
+    Raises:
+        InputError: a file cannot be used.
+    """
+    from tyqi_core.runtime.inputs import decode_input, read_input
+    from tyqi_core.runtime.types import input_types
+
+    types = input_types(plan)
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in types and isinstance(value, Path):
+            values[name] = read_input(value, types[name])
+        elif name in types and isinstance(value, bytes):
+            values[name] = decode_input(value, types[name])
+        else:
+            values[name] = value
+    return values
+
+
+def open_runtime(
+    project: Project,
+    catalog: Catalog,
+    settings: Settings,
+    *,
+    threads: int | None = None,
+    listener: ProgressListener | None = None,
+) -> InProcessRuntime:
+    """A runtime of this process whose runs are recorded in the state folder."""
+    from tyqi_core.runtime.inprocess import InProcessRuntime
+    from tyqi_core.runtime.record import RunRecorder
+    from tyqi_core.runtime.types import output_types
+
+    types = output_types(project.plan, catalog)
+    keep = settings.retention_days > 0
+    recorder = RunRecorder(settings.state, project.source, types, keep_payloads=keep)
+    count = threads or settings.threads or None
+    return InProcessRuntime(project.plan, catalog, threads=count, recorder=recorder, listener=listener)
+
+
+def resume_run(runtime: InProcessRuntime, record: RunRecord) -> RunHandle:
+    """Go on with a run that failed or was cancelled, from its record.
+
+    Raises:
+        UsageError: the run did not stop early.
+        ReplayRefused: what its tasks held is missing or damaged.
+    """
+    return runtime.resume(record.state())
+
+
+def replay_run(
+    record: RunRecord, catalog: Catalog, settings: Settings, swaps: Mapping[str, str] | None = None
+) -> Comparison:
+    """Repeat a recorded run from its inputs and compare; nothing of the repetition is recorded.
+
+    Args:
+        record: the run.
+        catalog: must hold the versions that the run's plan pins, and what is swapped in.
+        settings: for the number of threads.
+        swaps: node id -> reference to run in its place, such as ``{"crack.segment": "crack.segment@2"}``.
+
+    Raises:
+        ReplayRefused: its inputs were not kept.
+        CatalogError: a node that the run needs is not installed in its version.
+        InvalidProject: the project does not compile with the nodes swapped in.
+    """
+    from tyqi_core.runtime.inprocess import InProcessRuntime
+    from tyqi_core.runtime.replay import compare
+    from tyqi_core.runtime.types import output_types
+    from tyqi_core.workflow.compiler import compile_text
+
+    plan = record.plan()
+    if swaps:
+        plan = compile_text(record.source(), "project.yaml", catalog.replacing(swaps), plan.params)
+    with InProcessRuntime(plan, catalog, threads=settings.threads or None) as runtime:
+        result = runtime.run(record.inputs(), run_id=f"replay-{uuid.uuid4().hex[:12]}")
+    return compare(record, result, output_types(plan, catalog), swaps or {})
+
+
+def node_project(node_id: str, catalog: Catalog, params: Mapping[str, Any] | None = None) -> Project:
+    """A project of one task that runs one node on inputs of the node's own names, for trying a node out.
+
+    Raises:
+        CatalogError: the node is not installed.
+        InvalidProject: the parameters do not fit.
+    """
+    from tyqi_core.workflow.compiler import compile_text
+    from tyqi_core.workflow.single import single_node_project
+
+    manifest = catalog.find(node_id)
+    source = single_node_project(manifest, params or {})
+    plan = compile_text(source, f"<{manifest.id}>", catalog)
+    return Project(plan, source)

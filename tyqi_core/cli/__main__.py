@@ -1,0 +1,5 @@
+"""``python -m tyqi_core.cli``."""
+
+from tyqi_core.cli import main
+
+main()

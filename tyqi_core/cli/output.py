@@ -1,0 +1,59 @@
+"""What all commands share: how answers, messages and errors reach the person or the program that called."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from tyqi_core.errors import InternalError, TyqiError
+
+INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C ended."""
+
+as_json = click.option("--json", "json_wanted", is_flag=True, help="Print one JSON document on standard output.")
+
+
+def say(message: str) -> None:
+    """A message for the person, on standard error, so that standard output holds the answer alone."""
+    click.echo(message, err=True)
+
+
+def answer_json(document: Mapping[str, Any]) -> None:
+    """Print the one JSON document."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def fail(error: BaseException) -> int:
+    """Report an error that ends the command; returns its exit code.
+
+    A user's mistake is told without a traceback; a bug of ours keeps it.
+    """
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        say("Interrupted.")
+        return INTERRUPTED
+    if "--json" in sys.argv:
+        answer_json({"ok": False, "error": _as_json(error)})
+    if isinstance(error, click.ClickException):
+        error.show()
+        return 2
+    if isinstance(error, TyqiError) and not isinstance(error, InternalError):
+        say(str(error))
+        return error.exit_code
+    if isinstance(error, BrokenPipeError):
+        return 0
+    traceback.print_exception(error)
+    say("This is a bug of tyqi-core. Please report it with the lines above.")
+    return 1
+
+
+def _as_json(error: BaseException) -> Mapping[str, Any]:
+    if isinstance(error, TyqiError):
+        return error.to_json()
+    if isinstance(error, click.ClickException):
+        return {"code": "USAGE", "message": error.format_message()}
+    return {"code": "INTERNAL", "message": f"{type(error).__name__}: {error}"}

@@ -1,0 +1,186 @@
+"""Living nodes: one instance for each (node version, device, setup parameters), built once, evicted when idle.
+
+An instance that is not thread-safe is *entered* by one attempt at a time. Who finds it busy does not wait: the job is
+parked with the instance, and whoever leaves it hands the job back to be run.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+
+from tyqi_core.catalog.catalog import Catalog
+from tyqi_core.catalog.manifest import Manifest
+from tyqi_core.errors import NodeError, TyqiError
+from tyqi_core.node import Context, Node
+from tyqi_core.runtime.pool import Job
+from tyqi_core.workflow.plan import PlanTask
+
+Key = tuple[str, str, str, str]
+log = logging.getLogger("tyqi.instances")
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """One instance and who is in it."""
+
+    key: Key
+    memory_mb: int
+    thread_safe: bool
+    node: Node | None = None
+    users: int = 0
+    parked: deque[Job] = field(default_factory=deque)
+    building: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Instances:
+    """The nodes that live in this process.
+
+    Args:
+        catalog: where classes come from.
+        memory_mb: how much declared memory idle instances may hold; beyond it the least recently used are torn down.
+    """
+
+    def __init__(self, catalog: Catalog, memory_mb: int | None = None) -> None:
+        self._catalog = catalog
+        self._limit = memory_mb or _half_of_memory()
+        self._slots: OrderedDict[Key, Slot] = OrderedDict()
+        self._lock = threading.Lock()
+        self._cores = 0
+
+    def key(self, task: PlanTask, manifest: Manifest) -> Key:
+        """The identity of the instance that serves a task."""
+        setup = {name: task.params[name] for name in manifest.setup_params if name in task.params}
+        return (manifest.id, manifest.version, manifest.resources.device, json.dumps(setup, sort_keys=True))
+
+    def enter(self, key: Key, manifest: Manifest, job: Job) -> Slot | None:
+        """Take the instance for ``job``. ``None``: it is busy; the job is parked and comes back from :meth:`leave`."""
+        with self._lock:
+            slot = self._slots.get(key)
+            if slot is None:
+                slot = self._slots[key] = Slot(key, manifest.resources.memory_mb, manifest.thread_safe)
+                self._evict()
+            else:
+                self._slots.move_to_end(key)
+            if slot.users and not slot.thread_safe:
+                slot.parked.append(job)
+                return None
+            slot.users += 1
+            return slot
+
+    def leave(self, slot: Slot) -> Job | None:
+        """Give the instance back. Returns a parked job, which now must be run by the caller's runtime."""
+        with self._lock:
+            slot.users -= 1
+            abandoned = not slot.users and self._slots.get(slot.key) is not slot
+            job = slot.parked.popleft() if slot.parked else None
+        if abandoned:
+            _tear_down(slot)
+        return job
+
+    def abandon(self, slot: Slot) -> list[Job]:
+        """Give up an instance whose attempt never came back. Its parked jobs are returned; a new one serves them."""
+        with self._lock:
+            if self._slots.get(slot.key) is slot:
+                del self._slots[slot.key]
+            parked = list(slot.parked)
+            slot.parked.clear()
+            return parked
+
+    def node(self, slot: Slot, manifest: Manifest, ctx: Context) -> Node:
+        """The living node of an entered slot, built on first use.
+
+        Raises:
+            NodeError: the plugin cannot be imported, or ``setup`` failed.
+        """
+        if slot.node is None:
+            with slot.building:
+                if slot.node is None:
+                    slot.node = self._build(manifest, ctx)
+        return slot.node
+
+    def device(self, manifest: Manifest) -> str:
+        """The device a node runs on here: a declared GPU if there is one, else the CPU where that is allowed.
+
+        Raises:
+            NodeError: the node needs a GPU and there is none.
+        """
+        wanted = manifest.resources.device
+        if wanted == "cpu":
+            return "cpu"
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_available():
+            return "cuda:0"
+        if wanted == "gpu":
+            raise NodeError(
+                f"{manifest.id} needs a GPU and none is visible here",
+                code="NO_DEVICE",
+                remedy="Run it on a machine with a GPU, or use a node that declares device: any.",
+            )
+        return "cpu"
+
+    def close(self) -> None:
+        """Tear all idle instances down."""
+        with self._lock:
+            slots = [slot for slot in self._slots.values() if not slot.users]
+            self._slots.clear()
+        for slot in slots:
+            _tear_down(slot)
+
+    def _build(self, manifest: Manifest, ctx: Context) -> Node:
+        try:
+            node = self._catalog.activate(manifest)()
+            self._limit_threads(manifest.resources.cores)
+            node.setup(ctx)
+        except NodeError:
+            raise
+        except TyqiError as error:
+            raise NodeError(error.message, code=error.code, remedy=error.remedy) from error
+        except BaseException as error:
+            raise NodeError(f"setup failed: {type(error).__name__}: {error}", code="SETUP_FAILED") from error
+        return node
+
+    def _limit_threads(self, cores: int) -> None:
+        """Let numeric libraries use as many threads as the hungriest node here declares, not one a core each."""
+        if cores <= self._cores:
+            return
+        self._cores = cores
+        if torch := sys.modules.get("torch"):
+            torch.set_num_threads(cores)
+        if cv2 := sys.modules.get("cv2"):
+            cv2.setNumThreads(cores)
+
+    def _evict(self) -> None:
+        """Tear down idle instances, oldest first, until the declared memory fits. The lock is held."""
+        total = sum(slot.memory_mb for slot in self._slots.values())
+        for key in list(self._slots):
+            if total <= self._limit:
+                return
+            slot = self._slots[key]
+            if not slot.users and slot.node is not None:
+                del self._slots[key]
+                total -= slot.memory_mb
+                _tear_down(slot)
+
+
+def _tear_down(slot: Slot) -> None:
+    if slot.node is None:
+        return
+    try:
+        slot.node.teardown()
+    except Exception:
+        log.exception("teardown of %s failed", slot.key[0])
+    slot.node = None
+
+
+def _half_of_memory() -> int:
+    """Half of the machine's memory in MiB; 2 GiB where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (2 * 1024 * 1024)
+    except (AttributeError, ValueError, OSError):
+        return 2048

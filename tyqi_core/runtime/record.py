@@ -1,0 +1,322 @@
+"""What a run leaves behind: ``<state>/runs/<id>/`` with its plan, inputs, events and, if it stopped early, its state.
+
+=================  =====================================================================================
+file               content
+=================  =====================================================================================
+``run.json``       project, plan digest, parameters, input references, then status and output digests
+``plan.json``      the plan as it was walked
+``project.yaml``   the project's text, for ``replay --swap``
+``events.jsonl``   one compact event a line, see ``protocol.message``
+``payloads/``      values by SHA-256: run inputs; of a stopped run also what its tasks still hold
+``state.json``     of a failed or cancelled run: what ``resume`` goes on from
+=================  =====================================================================================
+
+Files are written under a temporary name and moved. Nothing here holds a secret: parameters and values only.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tyqi_core.errors import InputError, ReplayRefused, UsageError
+from tyqi_core.protocol.codecs import Encoded, decode_any, digest, encode_any, sha256
+from tyqi_core.protocol.message import Event, event_line, parse_event_line
+from tyqi_core.protocol.ports import PortType
+from tyqi_core.runtime.inprocess import RunResult
+from tyqi_core.scheduler import Ready
+from tyqi_core.stores.base import ABSENT
+from tyqi_core.stores.memory import MemoryStore, RunState, TaskState
+from tyqi_core.workflow.plan import Plan
+
+log = logging.getLogger("tyqi.record")
+FLUSH_SECONDS = 0.25
+"""How old an unwritten event may get while its run goes on."""
+_DAY = 86_400
+_SMALL = 65_536
+_JSON_LIKE = frozenset({"json", "measurements", "detections", "table"})
+
+
+@dataclass(slots=True)
+class _Writing:
+    """A run whose record is being written."""
+
+    folder: Path
+    written: int = 0
+    flushed: float = 0.0
+
+
+class RunRecorder:
+    """Writes the records of the runs of one plan; a :class:`~tyqi_core.runtime.inprocess.Recorder`.
+
+    Args:
+        state: the state folder.
+        source: the project's text.
+        output_types: types of the run outputs, for their digests.
+        keep_payloads: whether inputs are kept, so that runs can be replayed.
+    """
+
+    def __init__(
+        self, state: Path, source: str, output_types: Mapping[str, PortType], *, keep_payloads: bool = True
+    ) -> None:
+        self._runs_folder = state / "runs"
+        self._source = source
+        self._output_types = output_types
+        self._keep = keep_payloads
+        self._writing: dict[str, _Writing] = {}
+
+    def accepted(
+        self, run_id: str, plan: Plan, inputs: Mapping[str, Any], about: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Open the record: plan, project, inputs. Returns the inputs' digests."""
+        folder = self._runs_folder / run_id
+        digests, references = {}, {}
+        given = {name: value for name, value in inputs.items() if value is not ABSENT}
+        try:
+            folder.mkdir(parents=True)
+            for name, value in given.items():
+                digests[name] = digest(PortType.parse(plan.inputs[name]), value)
+                if self._keep:
+                    references[name] = _store(folder, value)
+            _write(folder / "plan.json", json.dumps(plan.to_json()))
+            _write(folder / "project.yaml", self._source)
+            header: dict[str, Any] = {
+                "id": run_id,
+                "project": plan.project,
+                "plan": plan.digest,
+                "params": dict(plan.params),
+            }
+            header |= {"about": dict(about), "created_ns": time.time_ns()}
+            header |= {"status": "running", "inputs": references, "digests": digests}
+            _write(folder / "run.json", json.dumps(header))
+        except OSError as error:
+            raise InputError(
+                f"the record of the run cannot be written: {error.strerror}",
+                code="STATE_UNWRITABLE",
+                remedy="Free space, or name another folder in TYQI_STATE.",
+            ) from error
+        self._writing[run_id] = _Writing(folder)
+        return {"inputs": digests}
+
+    def moved(self, run_id: str, store: MemoryStore) -> None:
+        """Append new events, if the last append was long enough ago."""
+        writing = self._writing.get(run_id)
+        now = time.monotonic()
+        if writing is not None and now - writing.flushed > FLUSH_SECONDS:
+            writing.flushed = now
+            self._append(writing, store.events(run_id, writing.written))
+
+    def ended(self, result: RunResult, plan: Plan, store: MemoryStore) -> None:
+        """Close the record; of a run that stopped early keep what a resume needs."""
+        writing = self._writing.pop(result.id, None)
+        if writing is None:
+            return
+        folder = writing.folder
+        try:
+            self._append(writing, store.events(result.id, writing.written))
+            (folder / "state.json").unlink(missing_ok=True)
+            if result.status != "completed":
+                _write(folder / "state.json", json.dumps(_freeze(store.state(result.id), folder)))
+            header = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+            header |= {"status": result.status, "error": result.error, "outputs": self._digests(result)}
+            header |= {"values": self._small_values(result), "branches": branches_taken(result.events)}
+            _write(folder / "run.json", json.dumps(header))
+        except OSError as error:
+            log.warning("the record of run %s is incomplete: %s", result.id, error)
+
+    def reopened(self, run_id: str) -> None:
+        """Go on with the record of a run that is resumed."""
+        folder = self._runs_folder / run_id
+        lines = (folder / "events.jsonl").read_bytes().count(b"\n")
+        self._writing[run_id] = _Writing(folder, written=lines)
+
+    def _digests(self, result: RunResult) -> dict[str, str]:
+        if result.status != "completed":
+            return {}
+        return {
+            name: digest(self._output_types[name], value) for name, value in result.outputs.items() if value is not None
+        }
+
+    def _small_values(self, result: RunResult) -> dict[str, Any]:
+        """The outputs that are JSON and small enough to be told from each other by reading them."""
+        if not self._keep:
+            return {}
+        json_like = {name for name, port_type in self._output_types.items() if port_type.name in _JSON_LIKE}
+        values = {name: value for name, value in result.outputs.items() if name in json_like and value is not None}
+        return {name: value for name, value in values.items() if len(json.dumps(value)) <= _SMALL}
+
+    def _append(self, writing: _Writing, events: Any) -> None:
+        if events:
+            with (writing.folder / "events.jsonl").open("a", encoding="utf-8") as file:
+                file.write("".join(event_line(event) + "\n" for event in events))
+            writing.written += len(events)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A record, read back."""
+
+    folder: Path
+    header: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return str(self.header["id"])
+
+    def plan(self) -> Plan:
+        """The plan that was walked."""
+        return Plan.from_json(json.loads((self.folder / "plan.json").read_text(encoding="utf-8")))
+
+    def source(self) -> str:
+        """The project's text."""
+        return (self.folder / "project.yaml").read_text(encoding="utf-8")
+
+    def events(self) -> list[Event]:
+        """Everything that was written of what happened."""
+        path = self.folder / "events.jsonl"
+        if not path.exists():
+            return []
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [parse_event_line(line) for line in lines]
+
+    def inputs(self) -> dict[str, Any]:
+        """The run's inputs.
+
+        Raises:
+            ReplayRefused: they were not kept, or what was kept is damaged.
+        """
+        if self.header["digests"] and not self.header["inputs"]:
+            raise ReplayRefused(
+                f"the inputs of run {self.id} were not kept",
+                remedy="Set retention_days above 0 before the runs that are to be replayed.",
+            )
+        return {name: _load(self.folder, reference) for name, reference in self.header["inputs"].items()}
+
+    def state(self) -> RunState:
+        """The state in which a failed or cancelled run stopped.
+
+        Raises:
+            UsageError: the run did not stop early.
+        """
+        path = self.folder / "state.json"
+        if not path.exists():
+            raise UsageError(
+                f"run {self.id} is {self.header['status']}; only a failed or cancelled run can be resumed",
+                code="NOT_RESUMABLE",
+            )
+        state = _thaw(json.loads(path.read_text(encoding="utf-8")), self.folder)
+        state.events = self.events()
+        return state
+
+
+def read_record(state: Path, run_id: str) -> RunRecord:
+    """The record of a run, named by its id or an unambiguous beginning of it.
+
+    Raises:
+        UsageError: there is no such run, or several.
+    """
+    runs = state / "runs"
+    known = sorted(path.name for path in runs.iterdir()) if runs.is_dir() else []
+    found = [name for name in known if name == run_id] or [name for name in known if run_id and name.startswith(run_id)]
+    if len(found) != 1:
+        fault = "there is no run" if not found else f"{len(found)} runs begin with"
+        raise UsageError(f"{fault} {run_id} in {runs}", code="UNKNOWN_RUN", remedy="'tyqi runs' lists them.")
+    folder = runs / found[0]
+    try:
+        return RunRecord(folder, json.loads((folder / "run.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the record {folder} is damaged: {error}", code="BAD_RECORD") from error
+
+
+def prune(state: Path, days: float) -> int:
+    """Remove records that are older than ``days``; returns how many. Damaged ones are left alone."""
+    oldest = time.time() - days * _DAY
+    removed = 0
+    for folder in (state / "runs").glob("*"):
+        header = folder / "run.json"
+        if header.is_file() and header.stat().st_mtime < oldest:
+            shutil.rmtree(folder, ignore_errors=True)
+            removed += 1
+    return removed
+
+
+def branches_taken(events: Any) -> dict[str, str]:
+    """Task instance -> outcome, for every condition that was decided."""
+    return {
+        event.subject: event.data["outcome"]
+        for event in events
+        if event.kind == "task.completed" and event.data and "outcome" in event.data
+    }
+
+
+# -- a stopped run's state as JSON and blobs --------------------------------------------------------------------------
+
+
+def _freeze(run: RunState, folder: Path) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "status": run.status,
+        "ended": run.ended,
+        "error": run.error,
+        "counters": run.counters,
+        "tasks": {instance: asdict(task) for instance, task in run.tasks.items()},
+        "held": [list(entry) for entry in run.held],
+        "slots": {
+            instance: {slot: _store(folder, value) for slot, value in slots.items() if value is not ABSENT}
+            for instance, slots in run.slots.items()
+        },
+    }
+
+
+def _thaw(body: Mapping[str, Any], folder: Path) -> RunState:
+    return RunState(
+        id=body["id"],
+        status=body["status"],
+        ended=body["ended"],
+        error=body["error"],
+        counters=body["counters"],
+        tasks={instance: TaskState(**task) for instance, task in body["tasks"].items()},
+        held=[Ready(*entry) for entry in body["held"]],
+        slots={
+            instance: {slot: _load(folder, reference) for slot, reference in slots.items()}
+            for instance, slots in body["slots"].items()
+        },
+    )
+
+
+def _store(folder: Path, value: Any) -> dict[str, str]:
+    """Keep a value under the digest of its bytes."""
+    encoded = encode_any(value)
+    name = sha256(encoded.data)
+    path = folder / "payloads" / name
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        _write(path, encoded.data)
+    return {"sha256": name, "media_type": encoded.media_type}
+
+
+def _load(folder: Path, reference: Mapping[str, str]) -> Any:
+    try:
+        data = (folder / "payloads" / reference["sha256"]).read_bytes()
+    except OSError as error:
+        raise ReplayRefused(f"a payload of {folder.name} is missing: {error.strerror}") from error
+    if sha256(data) != reference["sha256"]:
+        raise ReplayRefused(f"payload {reference['sha256'][:12]} of {folder.name} is damaged")
+    return decode_any(Encoded(reference["media_type"], data))
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

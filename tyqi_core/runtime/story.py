@@ -1,0 +1,86 @@
+"""The story of a run, task by task, read off its events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tyqi_core.protocol.message import Event
+
+_ENDS = {"task.completed": "completed", "task.skipped": "skipped", "task.failed": "failed"}
+
+
+@dataclass(slots=True)
+class Step:
+    """What became of one task instance.
+
+    ``status`` is ``running``, ``waiting`` (for a retry), ``completed``, ``skipped`` or ``failed``. Times are
+    nanoseconds since the epoch; ``tries`` counts attempts.
+    """
+
+    status: str = "running"
+    started_ns: int = 0
+    ended_ns: int = 0
+    tries: int = 0
+    outcome: str | None = None
+    count: int | None = None
+    error: dict[str, Any] | None = None
+
+    @property
+    def duration_ms(self) -> float:
+        """Milliseconds of the last attempt."""
+        return max(0, self.ended_ns - self.started_ns) / 1e6 if self.ended_ns and self.started_ns else 0.0
+
+    def remark(self) -> str:
+        """What is worth saying beside status and time."""
+        parts = []
+        if self.outcome is not None:
+            parts.append(f" -> {self.outcome}")
+        if self.count is not None:
+            parts.append(f" x {self.count}")
+        if self.tries > 1:
+            parts.append(f" (try {self.tries})")
+        if self.error is not None:
+            parts.append(f" {self.error.get('code')}: {self.error.get('message')}")
+        return "".join(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """The step as a JSON object; absent parts are left out."""
+        body = {
+            "status": self.status,
+            "duration_ms": round(self.duration_ms, 3),
+            "tries": self.tries,
+            "outcome": self.outcome,
+            "count": self.count,
+            "error": self.error,
+        }
+        return {key: value for key, value in body.items() if value is not None}
+
+
+def story_of(events: Iterable[Event]) -> dict[str, Step]:
+    """Task instance -> what became of it, in the order in which the tasks started."""
+    story: dict[str, Step] = {}
+    for event in events:
+        if not event.kind.startswith("task.") or event.kind == "task.ready":
+            continue
+        step = story.setdefault(event.subject, Step())
+        data = event.data or {}
+        if event.kind == "task.started":
+            step.started_ns, step.status, step.ended_ns = event.time_ns, "running", 0
+            step.tries += 1
+            continue
+        step.ended_ns = event.time_ns
+        step.status = _ENDS.get(event.kind, "waiting")
+        step.outcome, step.count = data.get("outcome"), data.get("count")
+        step.error = data.get("error")
+    return story
+
+
+def path_taken(events: Iterable[Event]) -> tuple[str, ...]:
+    """The decisions of a run in short: ``("T1 crack", "T2a2 wide")``, items of a foreach left out."""
+    return tuple(
+        f"{event.subject.rpartition('/')[2]} {event.data['outcome']}"
+        for event in events
+        if event.kind == "task.completed" and event.data and "outcome" in event.data and "[" not in event.subject
+    )
