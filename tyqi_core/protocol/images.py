@@ -175,7 +175,9 @@ def _opened(data: bytes, file_format: str) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"the picture is too large: {error}", code="IMAGE_TOO_LARGE") from error
     except UnidentifiedImageError as error:
-        raise _corrupt(f"its {file_format} header cannot be read, or is of a variety that Pillow does not know") from error
+        raise _corrupt(
+            f"its {file_format} header cannot be read, or is of a variety that Pillow does not know"
+        ) from error
     except Exception as error:  # a parser of foreign bytes fails in ways that no list names
         raise _corrupt(error) from error
 
