@@ -109,7 +109,7 @@ class Catalog:
         for reference in replaced.values():
             self.find(reference)
         other = Catalog(self._nodes, disabled=self._disabled)
-        other._active, other._replaced = self._active, dict(replaced)
+        other._active, other._lock, other._replaced = self._active, self._lock, dict(replaced)
         return other
 
     def entries(self) -> Sequence[Entry]:

@@ -60,6 +60,7 @@ def _look(*, probing: bool) -> Iterator[Finding]:
     yield Finding("tyqi-core", "ok", version("tyqi-core"))
     yield from _optional_packages()
     yield from _state_folder()
+    yield from _hooks()
     yield from _nodes(probing=probing)
 
 
@@ -85,6 +86,14 @@ def _state_folder() -> Iterator[Finding]:
         yield Finding("state", "ok", f"{state} can be written")
     else:
         yield Finding("state", "fault", f"{state} cannot be written", "Name another folder in TYQI_STATE.")
+
+
+def _hooks() -> Iterator[Finding]:
+    from tyqi_core.hooks import load_hooks
+
+    for failure in load_hooks().failures:
+        remedy = f"pip install --upgrade {failure.distribution}, or pip uninstall {failure.distribution}"
+        yield Finding(f"hooks of {failure.distribution}", "fault", f"{failure.name}: {failure.reason}", remedy)
 
 
 def _nodes(*, probing: bool) -> Iterator[Finding]:

@@ -89,7 +89,7 @@ def read_image(data: bytes, port_type: PortType | None = None, limits: ImageLimi
         _gate(_webp_size(data), allowed)  # its decoder takes memory for the whole canvas when it is opened
     with _opened(data, file_format) as image:
         _gate(image.size, allowed)
-        _count_frames(image, allowed.max_frames)
+        _count_frames(image, data, allowed.max_frames)
         _load(image)
         array = _mask_of(image) if wanted.name == "mask" else _image_of(image, data, wanted)
     if wanted.name != "video_frame" and (fault := checker(wanted)(array)) is not None:
@@ -165,7 +165,7 @@ def _too_large(width: int, height: int, limits: ImageLimits) -> InputError:
 def _opened(data: bytes, file_format: str) -> Image.Image:
     """The file with its header read and nothing decoded."""
     try:
-        from PIL import Image  # noqa: PLC0415  (heavy; only who reads picture files pays for it)
+        from PIL import Image, UnidentifiedImageError  # noqa: PLC0415  (heavy; only who reads picture files pays for it)
     except ImportError as error:
         raise InputError(
             "reading pictures needs Pillow", code="PILLOW_MISSING", remedy="Run: pip install 'tyqi-core[images]'"
@@ -174,6 +174,10 @@ def _opened(data: bytes, file_format: str) -> Image.Image:
         return Image.open(io.BytesIO(data), formats=[file_format])
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"the picture is too large: {error}", code="IMAGE_TOO_LARGE") from error
+    except UnidentifiedImageError as error:
+        raise _corrupt(
+            f"its {file_format} header cannot be read, or is of a variety that Pillow does not know"
+        ) from error
     except Exception as error:  # a parser of foreign bytes fails in ways that no list names
         raise _corrupt(error) from error
 
@@ -203,15 +207,20 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     raise _corrupt("the file holds no WebP picture")
 
 
-def _count_frames(image: Image.Image, limit: int) -> None:
+def _count_frames(image: Image.Image, data: bytes, limit: int) -> None:
     """Refuse more than ``limit`` frames without walking through all of them."""
-    if image.format in {"JPEG", "MPO"}:
-        return  # what follows the first picture is previews
     if image.format in {"PNG", "WEBP"}:
         frames = getattr(image, "n_frames", 1)  # stated in the header
         if frames > limit:
             raise _too_many(f"{frames}", limit)
-        return
+    elif image.format == "TIFF":
+        _count_pages(data, limit)
+    elif image.format == "GIF":
+        _seek_frames(image, limit)
+    # BMP has one picture; what follows the first one in a JPEG is previews.
+
+
+def _seek_frames(image: Image.Image, limit: int) -> None:
     try:
         image.seek(limit)
     except EOFError:
@@ -220,6 +229,24 @@ def _count_frames(image: Image.Image, limit: int) -> None:
     except Exception as error:  # as above
         raise _corrupt(error) from error
     raise _too_many(f"more than {limit}", limit)
+
+
+def _count_pages(data: bytes, limit: int) -> None:
+    """Follow a TIFF's chain of directories; one that leads back into itself has no end (TIFF 6.0, BigTIFF)."""
+    order = "<" if data[:2] == b"II" else ">"
+    big = data[2:4] in {b"+\0", b"\0+"}
+    offset_form, count_form, entry = (f"{order}Q", f"{order}Q", 20) if big else (f"{order}I", f"{order}H", 12)
+    try:
+        (at,) = struct.unpack_from(offset_form, data, 8 if big else 4)
+        pages = 0
+        while at:
+            pages += 1
+            if pages > limit:
+                raise _too_many(f"more than {limit}", limit)
+            (entries,) = struct.unpack_from(count_form, data, at)
+            (at,) = struct.unpack_from(offset_form, data, at + struct.calcsize(count_form) + entry * entries)
+    except struct.error as error:
+        raise _corrupt("a TIFF directory lies beyond the end") from error
 
 
 def _too_many(found: str, limit: int) -> InputError:

@@ -139,7 +139,9 @@ class _Parser:
                 "a repeated group holds a repeat or a choice; begin it with a character that stands nowhere else in it"
             )
         times = max(low, 1) if high is None else max(high, 1)
-        return _Part(atom.chars, atom.size * times, repeats=True, unbounded=atom.unbounded + (high is None))
+        return _Part(
+            atom.chars, atom.size * times, atom.repeats or low != high, unbounded=atom.unbounded + (high is None)
+        )
 
     def quantifier(self) -> tuple[int, int | None]:
         char = self.peek()

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from tyqi_core.catalog.catalog import Catalog
 from tyqi_core.errors import InputError, NodeError, TaskCancelled, TaskTimeout, TyqiError
@@ -24,10 +24,14 @@ from tyqi_core.runtime.execute import Executable, Executed, RunInputs, pinned
 from tyqi_core.runtime.instances import Instances, Key, Slot
 from tyqi_core.runtime.pool import RETIRE, Job, WorkerPool
 from tyqi_core.runtime.timer import Timer
+from tyqi_core.runtime.watch import Watch
 from tyqi_core.scheduler import ERROR_SLOT, Ready, Result, after_failure, effects, locate, start, task_id
 from tyqi_core.stores.base import ABSENT, TERMINAL, Claim, RunStatus
 from tyqi_core.stores.memory import MemoryStore, RunState
 from tyqi_core.workflow.plan import Plan
+
+if TYPE_CHECKING:
+    from tyqi_core.hooks import Hooks
 
 log = logging.getLogger("tyqi.runtime")
 
@@ -141,6 +145,7 @@ class InProcessRuntime:
         recorder: who keeps the runs' records; none by default.
         listener: who hears of progress that nodes report.
         store: where run state lives; a memory store of its own by default.
+        hooks: trusted packages that are told what tasks do; none by default.
 
     Raises:
         CatalogError: the catalog lacks a node that the plan pins.
@@ -155,11 +160,13 @@ class InProcessRuntime:
         recorder: Recorder | None = None,
         listener: ProgressListener | None = None,
         store: MemoryStore | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         self.plan = plan
         self.store = store or MemoryStore()
         self._recorder = recorder
         self._listener = listener
+        self._watch = Watch(hooks)
         self._inputs = RunInputs(plan)
         self._instances = Instances(catalog)
         self._executables: dict[str, tuple[Executable, Key]] = {}
@@ -312,7 +319,7 @@ class InProcessRuntime:
             manifest = executable.manifest
             context.device = self._instances.device(manifest)
             node = self._instances.node(attempt.slot, manifest, context)
-            answer = executable.run(node, attempt.claim.values, context)
+            answer = self._watch.run(executable, node, attempt.claim.values, context, job)
         except (NodeError, TaskCancelled) as error:
             answer = error
         except Exception as error:

@@ -67,8 +67,12 @@ def _whole(schema: Mapping[str, Any], path: Path) -> KeyFault | None:
     kind = schema.get("type")
     if kind == "object":
         fields = list(schema.get("properties", {}))
-        remedy = f"Compare one of its fields, for example {path}.{fields[0]}." if fields else "Compare one of its fields."
+        remedy = (
+            f"Compare one of its fields, for example {path}.{fields[0]}." if fields else "Compare one of its fields."
+        )
         return KeyFault(f"{path} is an object, which cannot be compared.", None, remedy)
     if kind == "array":
-        return KeyFault(f"{path} is a list, which cannot be compared.", None, f"Compare size({path}) or one of its elements.")
+        return KeyFault(
+            f"{path} is a list, which cannot be compared.", None, f"Compare size({path}) or one of its elements."
+        )
     return None

@@ -61,7 +61,9 @@ def data_edges(drafts: Mapping[str, Draft], report: Report) -> Iterator[tuple[st
             if reference.kind != "slot":
                 continue
             if reference.task == name:
-                report.add("SELF_EDGE", f"{name} reads {reference}, its own output.", *place_of(draft, place), value=True)
+                report.add(
+                    "SELF_EDGE", f"{name} reads {reference}, its own output.", *place_of(draft, place), value=True
+                )
                 forget(draft, place)
             else:
                 yield reference.task, name

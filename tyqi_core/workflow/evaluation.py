@@ -85,7 +85,9 @@ class Path:
             raise ConditionError(f"'{where}' has no element {step}; it has {len(value)}.")
         if isinstance(value, dict) and isinstance(step, str):
             raise ConditionError(f"'{where}' has no field '{step}'; it has {echo(sorted(value))}.")
-        raise ConditionError(f"'{where}' is {_named(value)}; it has no {'element' if isinstance(step, int) else 'field'} {step}.")
+        raise ConditionError(
+            f"'{where}' is {_named(value)}; it has no {'element' if isinstance(step, int) else 'field'} {step}."
+        )
 
     def __str__(self) -> str:
         return self.reference + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.steps)
@@ -188,7 +190,11 @@ class Compare:
         """Why this can never be decided, as far as constants tell."""
         left, right = self.left.kind, self.right.kind
         if self.sign == "in":
-            return None if right in (None, "list", "object") else f"'in' looks into a list or an object; here it is {right}."
+            return (
+                None
+                if right in (None, "list", "object")
+                else f"'in' looks into a list or an object; here it is {right}."
+            )
         return _uncomparable(self.sign, left, right) if left and right else None
 
     def _compared(self, left: Any, right: Any) -> bool:
@@ -294,7 +300,13 @@ _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (dict, "object"),
 )
 _ORDERED = ("number", "text")
-_WITH_ARTICLE = {"boolean": "true or false", "number": "a number", "text": "a text", "list": "a list", "object": "an object"}
+_WITH_ARTICLE = {
+    "boolean": "true or false",
+    "number": "a number",
+    "text": "a text",
+    "list": "a list",
+    "object": "an object",
+}
 
 
 def _named(value: Any) -> str:
@@ -314,7 +326,9 @@ def _uncomparable(sign: str, left: str | None, right: str | None) -> str | None:
             return None
     elif left == right and left in _ORDERED:
         return None
-    return f"'{sign}' cannot compare {_WITH_ARTICLE.get(left or '', left)} with {_WITH_ARTICLE.get(right or '', right)}."
+    return (
+        f"'{sign}' cannot compare {_WITH_ARTICLE.get(left or '', left)} with {_WITH_ARTICLE.get(right or '', right)}."
+    )
 
 
 def _contains(container: Any, wanted: Any) -> bool:

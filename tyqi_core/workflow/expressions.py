@@ -125,7 +125,9 @@ class Expression:
         text = self.text
         for use in reversed(self.params):
             path = Path(f"$param.{use.name}", use.steps)
-            text = text[: use.start] + _constant(path.value(lambda _, use=use: values[use.name]), path) + text[use.end :]
+            text = (
+                text[: use.start] + _constant(path.value(lambda _, use=use: values[use.name]), path) + text[use.end :]
+            )
         return text
 
 
@@ -138,7 +140,9 @@ def compile_expression(text: str) -> Expression:
             beginning of ``text``.
     """
     if len(text) > MAX_LENGTH:
-        _refuse("EXPR_NOT_ALLOWED", f"the expression has {len(text):,} characters; at most {MAX_LENGTH:,} are allowed.", 0)
+        _refuse(
+            "EXPR_NOT_ALLOWED", f"the expression has {len(text):,} characters; at most {MAX_LENGTH:,} are allowed.", 0
+        )
     parser = _Parser(text)
     root = parser.whole()
     paths = tuple(node for node in walk(root) if isinstance(node, Path) and not node.reference.startswith("$param."))
@@ -205,7 +209,11 @@ def _refuse_character(text: str, offset: int) -> NoReturn:
 
 def _refuse_word(text: str, token: _Token) -> NoReturn:
     if text[token.end :].lstrip().startswith("("):
-        _refuse("EXPR_NOT_ALLOWED", f"there is no function '{token.text[:60]}'; there are has(...) and size(...).", token.start)
+        _refuse(
+            "EXPR_NOT_ALLOWED",
+            f"there is no function '{token.text[:60]}'; there are has(...) and size(...).",
+            token.start,
+        )
     message = f"'{token.text[:60]}' is no value: write TASK.PORT, or a text in quotes."
     _refuse("EXPR_NOT_ALLOWED", message, token.start)
 
@@ -276,7 +284,12 @@ class _Parser:
             self.count(self.take())
             operand = self.expression(_NOT if token.text == "not" else _UNARY)
             kind = "number" if token.text == "-" else "boolean"
-            self.want(operand, kind, token.start, f"'{token.text}' takes {'a number' if kind == 'number' else 'true or false'}")
+            self.want(
+                operand,
+                kind,
+                token.start,
+                f"'{token.text}' takes {'a number' if kind == 'number' else 'true or false'}",
+            )
             return Negative(operand) if kind == "number" else Not(operand)
         return self.primary()
 
@@ -319,7 +332,11 @@ class _Parser:
                 self.unexpected("a reference")
             path = self.path()
             if path.reference.startswith("$param."):
-                _refuse("EXPR_NOT_ALLOWED", "a project parameter always has a value; has(...) asks about data.", self.next.start)
+                _refuse(
+                    "EXPR_NOT_ALLOWED",
+                    "a project parameter always has a value; has(...) asks about data.",
+                    self.next.start,
+                )
             node = Has(path)
         self.expect(")")
         return node

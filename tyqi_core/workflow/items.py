@@ -46,7 +46,9 @@ class Items:
             for use, items in by_use:
                 one = (items or {}).get(name)
                 if one is None:
-                    held.fault = f"the sub-chain of {head} is also used by {use.user}, where no item is called '{name}'."
+                    held.fault = (
+                        f"the sub-chain of {head} is also used by {use.user}, where no item is called '{name}'."
+                    )
                 else:
                     held.types.update(one.types)
                     held.skippable |= one.skippable

@@ -30,7 +30,11 @@ def ordered(tasks: Sequence[str], arrows: Arrows) -> Ordering:
     knots, cycles = _knots([task for task in tasks if task not in done], arrows)
     knot_of = {task: knot for knot in knots for task in knot}
     loose = {
-        task: [after for after in arrows.get(task, ()) if knot_of.get(task) is None or knot_of.get(after) is not knot_of[task]]
+        task: [
+            after
+            for after in arrows.get(task, ())
+            if knot_of.get(task) is None or knot_of.get(after) is not knot_of[task]
+        ]
         for task in tasks
     }
     return Ordering(tuple(_kahn(tasks, loose)), tuple(knots), tuple(cycles))

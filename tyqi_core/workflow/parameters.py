@@ -59,7 +59,9 @@ class Parameters:
             return True
         if name not in self._project.known["params"]:
             near = nearest_name(name, list(self._project.params))
-            self._report.add("UNKNOWN_PARAM", f"the project has no parameter '{name}'.", *path, value=True, nearest=near)
+            self._report.add(
+                "UNKNOWN_PARAM", f"the project has no parameter '{name}'.", *path, value=True, nearest=near
+            )
         return False
 
     def filled(self, value: Any, *path: Key) -> Any:
@@ -124,7 +126,9 @@ class Parameters:
         names = manifest.params_schema.get("properties", {})
         unknown = [name for name in values if name not in names]
         for name in unknown:
-            said = f"{manifest.id} has no parameter {echo(name, 80)}" + (f"; it has {', '.join(names)}." if names else ".")
+            said = f"{manifest.id} has no parameter {echo(name, 80)}" + (
+                f"; it has {', '.join(names)}." if names else "."
+            )
             self._report.add("UNKNOWN_PARAM", said, *here, name, nearest=nearest_name(name, list(names)))
         faults = compiled(manifest.params_schema).problems({key: filled[key] for key in filled if key not in unknown})
         for fault in faults:

@@ -77,7 +77,9 @@ def reference_length(parts: Sequence[str]) -> tuple[int, str]:
     if root.startswith("$"):
         if root not in _ROOTS:
             near = nearest_name(root, _ROOTS)
-            return 0, f"there is no '{root[:60]}'; there are {', '.join(_ROOTS)}." + (f" Did you mean '{near}'?" if near else "")
+            return 0, f"there is no '{root[:60]}'; there are {', '.join(_ROOTS)}." + (
+                f" Did you mean '{near}'?" if near else ""
+            )
         return 2, "" if len(parts) > 1 else f"write {root}.NAME."
     if len(parts) > 1 and parts[1] in _VIEWS:
         return 3, "" if len(parts) > 2 else f"write {root[:60]}.{parts[1]}.NAME."  # noqa: PLR2004 - task, view, name

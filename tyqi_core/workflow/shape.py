@@ -101,7 +101,9 @@ def shape_of(document: Document) -> tuple[Shape, list[Problem]]:
     version = value.get("tyqi")
     if isinstance(version, int) and version > VERSION:
         message = f"the file is written for version {version} of the language; this tyqi-core reads version {VERSION}."
-        return Shape({}, frozenset()), [document.problem("NEWER_VERSION", message, ("tyqi",), remedy="Upgrade tyqi-core.")]
+        return Shape({}, frozenset()), [
+            document.problem("NEWER_VERSION", message, ("tyqi",), remedy="Upgrade tyqi-core.")
+        ]
     if _validator().is_valid(value):
         return Shape(value, frozenset()), []
     value, faults = _numbers(value)
@@ -138,9 +140,7 @@ def _unit(path: Path) -> Path:
 def _without(value: Any, cut: frozenset[Path], path: Path) -> Any:
     if not isinstance(value, dict) or not any(entry[: len(path)] == path for entry in cut):
         return value
-    return {
-        key: _without(inner, cut, (*path, key)) for key, inner in value.items() if (*path, key) not in cut
-    }
+    return {key: _without(inner, cut, (*path, key)) for key, inner in value.items() if (*path, key) not in cut}
 
 
 def _faults(schema: Mapping[str, Any], root: Mapping[str, Any], value: Any, path: Path, name: str) -> list[Fault]:
@@ -156,7 +156,9 @@ def _faults(schema: Mapping[str, Any], root: Mapping[str, Any], value: Any, path
         return list(_fields(schema, root, value, path))
     if isinstance(value, list) and "items" in schema:
         return [
-            fault for index, item in enumerate(value) for fault in _faults(schema["items"], root, item, (*path, index), "")
+            fault
+            for index, item in enumerate(value)
+            for fault in _faults(schema["items"], root, item, (*path, index), "")
         ]
     return []
 
@@ -175,7 +177,9 @@ def _alternatives(
     return [Fault(_CODES.get(name, "BAD_VALUE"), path, f"expected {wanted}, found {echo(value, 80)}.")]
 
 
-def _fields(schema: Mapping[str, Any], root: Mapping[str, Any], value: Mapping[str, Any], path: Path) -> Iterator[Fault]:
+def _fields(
+    schema: Mapping[str, Any], root: Mapping[str, Any], value: Mapping[str, Any], path: Path
+) -> Iterator[Fault]:
     known = schema.get("properties", {})
     others = schema.get("additionalProperties", True)
     for field in schema.get("required", ()):

@@ -77,7 +77,10 @@ def structure_of(drafts: Mapping[str, Draft], report: Report) -> Structure:
         scope=placing.scope,
         members={},
         uses=placing.uses,
-        opens={name: tuple(dict.fromkeys(use.head for use in draft.model.uses if use.head in placing.uses)) for name, draft in drafts.items()},
+        opens={
+            name: tuple(dict.fromkeys(use.head for use in draft.model.uses if use.head in placing.uses))
+            for name, draft in drafts.items()
+        },
         before={name: set() for name in drafts},
         after={name: set() for name in drafts},
         direct={name: [] for name in drafts},
@@ -174,7 +177,11 @@ def fault_of(
     who = reader or "the run's output"
     if here != ROOT and leads_out(structure, here, there):
         message = f"{who} reads {reference}, but the sub-chain of {here} is also used where {holder} is not there."
-        return "NOT_ON_EVERY_PATH", message, "Read what is there on every path, or give each use a sub-chain of its own."
+        return (
+            "NOT_ON_EVERY_PATH",
+            message,
+            "Read what is there on every path, or give each use a sub-chain of its own.",
+        )
     around, inside, _ = structure.scopes.apart(there, here)
     user = next((use for use in structure.uses.get(inside, ()) if structure.scope[use.user] == around), None)
     message = f"{who} reads {reference}, but {holder} is inside the sub-chain of {inside}."
@@ -191,7 +198,9 @@ def _handed(user: Draft, use: Use, reference: Reference) -> str:
     if not use.per_item:
         return f"{user.id}.branch.{reference.port}"
     name = next((name for name, collected in user.collects.items() if collected == reference), None)
-    return f"{user.id}.each.{name}" if name else f"{user.id}.each.NAME with 'collect: {{NAME: {reference}}}' in {user.id}"
+    return (
+        f"{user.id}.each.{name}" if name else f"{user.id}.each.NAME with 'collect: {{NAME: {reference}}}' in {user.id}"
+    )
 
 
 def leads_out(structure: Structure, here: str, there: str) -> bool:
@@ -216,7 +225,9 @@ def _error_reference(draft: Draft, place: str, structure: Structure, report: Rep
     scope = structure.scope[draft.id]
     while scope != ROOT:
         if any(use.outcome == ON_ERROR for use in structure.uses.get(scope, ())):
-            _rename(draft, place, replace(draft.references[place], task=scope) if place in draft.references else None, scope)
+            _rename(
+                draft, place, replace(draft.references[place], task=scope) if place in draft.references else None, scope
+            )
             return
         scope = structure.scopes.parent(scope)
     if draft.id not in structure.doubtful:

@@ -134,7 +134,9 @@ class Wiring:
             return None, False
         self._fits(draft, port, reference, held)
         self._note(draft, name, reference)
-        return Binding(name, source_of(reference), port.required, None if port.required else port.default), held.skippable
+        return Binding(
+            name, source_of(reference), port.required, None if port.required else port.default
+        ), held.skippable
 
     def _note(self, draft: Draft, place: str, reference: Reference) -> None:
         self.wired.reads.setdefault(draft.id, []).append(Read(draft.id, place, reference))
@@ -146,7 +148,9 @@ class Wiring:
             self.report.add("BAD_CONSTANT", message, *here, value=True)
             return None
         if (fault := checker(port.type)(value)) is not None:
-            self.report.add("BAD_CONSTANT", f"the constant does not fit {draft.id}.{port.name}: {fault}", *here, value=True)
+            self.report.add(
+                "BAD_CONSTANT", f"the constant does not fit {draft.id}.{port.name}: {fault}", *here, value=True
+            )
             return None
         return Binding(port.name, Source("const", value=value), port.required, None if port.required else port.default)
 
@@ -256,7 +260,9 @@ class Wiring:
         held = self._held(draft, place, reference)
         if held is None or not self._json_only(draft, place, text, held):
             return None, False
-        guarded = all(text in compiled.guarded for _, compiled in draft.rules if compiled and text in compiled.references)
+        guarded = all(
+            text in compiled.guarded for _, compiled in draft.rules if compiled and text in compiled.references
+        )
         if held.absent and not guarded:
             message = f"the expression needs {reference}, which is absent on the path {held.absent}."
             remedy = f"Ask first: has({reference}) && ..."
@@ -287,7 +293,9 @@ class Wiring:
                         continue
                     if found := path_fault(given, path, compared=path in compiled.compared):
                         message = f"in '{path}': {found.message}"
-                        self.report.add("UNKNOWN_KEY", message, *where, value=True, nearest=found.nearest, remedy=found.remedy)
+                        self.report.add(
+                            "UNKNOWN_KEY", message, *where, value=True, nearest=found.nearest, remedy=found.remedy
+                        )
                         return True
         return True
 

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from tyqi_node_report import nodes
 
 from tyqi_core.node import LocalContext
+from tyqi_node_report import nodes
 
 PACKAGE = Path(nodes.__file__).parent
 NODES = {"severity": nodes.Severity, "annotate": nodes.Annotate, "closeup": nodes.Closeup, "page": nodes.Page}

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+
+from tyqi_core.errors import ContractViolation
 from tyqi_node_report.overlay import BOX_COLOUR, MASK_COLOURS, annotated, closeup, round_length, worst_place
 
 
@@ -68,11 +70,11 @@ def test_boxes_are_drawn_with_a_label_inside_the_picture(box):
 
 
 def test_a_mask_or_map_of_another_size_is_refused_with_both_sizes():
-    with pytest.raises(ValueError, match="mask is 100 x 50 px, the picture 240 x 200 px"):
+    with pytest.raises(ContractViolation, match="mask is 100 x 50 px, the picture 240 x 200 px"):
         annotated(wall(), a_mask(50, 100, ()))
-    with pytest.raises(ValueError, match="anomaly map is 10 x 10 px"):
+    with pytest.raises(ContractViolation, match="anomaly map is 10 x 10 px"):
         annotated(wall(), anomaly=np.zeros((10, 10), np.float32))
-    with pytest.raises(ValueError, match="mask is 100 x 50 px"):
+    with pytest.raises(ContractViolation, match="mask is 100 x 50 px"):
         closeup(wall(), a_mask(50, 100, ()))
 
 

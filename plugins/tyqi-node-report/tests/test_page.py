@@ -6,6 +6,8 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 import pytest
+
+from tyqi_core.errors import ContractViolation
 from tyqi_node_report.page import Findings, Layout, render, report
 
 SHAPES = {"rect", "path", "line", "text", "stop"}
@@ -231,5 +233,5 @@ def test_flat_and_extreme_anomaly_maps_are_drawn(peak):
 
 
 def test_a_map_of_another_size_is_refused():
-    with pytest.raises(ValueError, match="anomaly map is 10 x 10 px, the picture 80 x 60 px"):
+    with pytest.raises(ContractViolation, match="anomaly map is 10 x 10 px, the picture 80 x 60 px"):
         render(Findings(image=picture(), map=np.zeros((10, 10), np.float32)), Layout())

@@ -1,4 +1,5 @@
 import pytest
+
 from tyqi_node_report.severity import LABELS, grade, rules
 
 

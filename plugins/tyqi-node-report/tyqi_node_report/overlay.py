@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tyqi_core.errors import ContractViolation
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -56,7 +58,7 @@ def annotated(
         A new picture of the same shape.
 
     Raises:
-        ValueError: mask or map of another size than the picture.
+        ContractViolation: mask or map of another size than the picture.
     """
     drawn = image.copy() if anomaly is None else heated(image, anomaly, level=level, alpha=alpha)
     if mask is not None:
@@ -70,11 +72,15 @@ def check_size(image: Image, other: NDArray[Any], name: str) -> None:
     """Refuse what does not lie on the picture pixel by pixel.
 
     Raises:
-        ValueError: another height or width.
+        ContractViolation: another height or width (``SHAPE_MISMATCH``).
     """
     if other.shape[:2] != image.shape[:2]:
         found, expected = (f"{a.shape[1]} x {a.shape[0]} px" for a in (other, image))
-        raise ValueError(f"the {name} is {found}, the picture {expected}; they must be equal")
+        raise ContractViolation(
+            f"the {name} is {found}, the picture {expected}.",
+            code="SHAPE_MISMATCH",
+            remedy=f"Bind a {name} that was made of this very picture.",
+        )
 
 
 def heat_colours(anomaly: AnomalyMap, level: float) -> Image:
@@ -143,7 +149,7 @@ def closeup(image: Image, mask: Mask, *, side: int = 128, output: int = 512, mm_
         RGB, shape (output, output, 3).
 
     Raises:
-        ValueError: the mask is of another size than the picture.
+        ContractViolation: the mask is of another size than the picture.
     """
     check_size(image, mask, "mask")
     left, top, side = _worst_square(mask, side)

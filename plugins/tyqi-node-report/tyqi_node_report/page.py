@@ -94,7 +94,7 @@ def render(findings: Findings, layout: Layout) -> str:
     """The whole page.
 
     Raises:
-        ValueError: the anomaly map is of another size than the picture.
+        ContractViolation: the anomaly map is of another size than the picture.
     """
     figures = report(findings, layout)
     style = (importlib.resources.files("tyqi_node_report") / "page.css").read_text(encoding="utf-8")

@@ -188,3 +188,10 @@ def test_a_function_with_other_ports_is_refused(parse: Parse, manifest_text: Tex
 
     fault = mismatch(parse(manifest_text()), segment)
     assert fault == "the function takes the input ports (guide, picture), its manifest declares (guide, image)"
+
+
+def test_a_replaced_node_is_found_under_the_old_name_whatever_major_is_pinned(memory: Catalog) -> None:
+    swapped = memory.replacing({"crack.width": "crack.segment@1"})
+    assert swapped.find("crack.width@1").reference == "crack.segment@1"
+    assert memory.find("crack.width").reference == "crack.width@1"
+    assert failure(lambda: memory.replacing({"crack.width": "crack.no"})).code == "NODE_UNKNOWN"

@@ -177,9 +177,9 @@ def test_every_broken_plugin_is_listed_with_its_reason_and_the_others_work(
     ],
 )
 def test_a_wrong_entry_point_is_a_broken_node(
-    install: Install, manifest_text: Text, found_in: FoundIn, tmp_path: Path, line: str, code: str
+    install: Install, found_in: FoundIn, tmp_path: Path, line: str, code: str
 ) -> None:
-    install(tmp_path, "crack", {"segment": manifest_text()})
+    install(tmp_path, "crack", {"segment": "never: read\n"})
     entry_points = tmp_path / "tyqi_node_crack-1.0.0.dist-info" / "entry_points.txt"
     entry_points.write_text(f"[console_scripts]\nx = y:z\n[tyqi.nodes]\n# words\n{line}\n", encoding="utf-8")
     assert [codes(node) for node in found_in(tmp_path).values()] == [[code]]
