@@ -8,8 +8,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 from tyqi_core.app import Project, open_runtime, resume_run
@@ -69,6 +71,7 @@ class Batch:
         self._runtime = open_runtime(project, catalog, settings, threads=threads)
         self._ahead = 2 * (threads or settings.threads or 4)
         self._items: list[_Item] = []
+        self._begun = monotonic()
         self._cards: dict[int, RunCard] = {}
 
     def __enter__(self) -> Self:
@@ -115,7 +118,9 @@ class Batch:
         """Write the page over all runs; returns what happened as one JSON object."""
         cards = [card for _, card in sorted(self._cards.items())]
         plan = self.project.plan
-        page, *_ = write_files(self._out, {"index.html": batch_page(plan, cards).encode()})
+        when = datetime.now(tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+        html = batch_page(cards, project=plan.project, plan=plan, subtitle=when, duration_s=monotonic() - self._begun)
+        page, *_ = write_files(self._out, {"index.html": html.encode()})
         completed = sum(card.status == "completed" for card in cards)
         return {
             "ok": completed == len(self._items),
