@@ -62,19 +62,27 @@ class RunCard:
     story: Story | None = None
 
 
-def batch_page(plan: Plan, cards: Sequence[RunCard], *, subtitle: str = "", duration_s: float | None = None) -> str:
+def batch_page(
+    cards: Sequence[RunCard],
+    *,
+    project: str,
+    plan: Plan | None = None,
+    subtitle: str = "",
+    duration_s: float | None = None,
+) -> str:
     """The page of a batch, ``index.html``.
 
     Args:
-        plan: of the project; drawn with the number of items that went each way.
         cards: one for each item, in the order in which they are shown.
+        project: the project's name, the page's title.
+        plan: drawn with the number of items that went each way; left out when ``None``.
         subtitle: a line below the title, such as when and with what the batch was run.
         duration_s: seconds from the first start to the last end.
     """
     counts = Counter(card.path for card in cards).most_common()
     numbers = {path: number for number, (path, _) in enumerate(counts)}
     body = [
-        _header(cards, plan.project, subtitle, duration_s),
+        _header(cards, project, subtitle, duration_s),
         "<main>",
         _ways(counts, len(cards)),
         _drawing(cards, plan),
@@ -86,7 +94,7 @@ def batch_page(plan: Plan, cards: Sequence[RunCard], *, subtitle: str = "", dura
         "</main>",
         '<footer class="end">Written by TYQ-i core. Its links are relative: move the folder as a whole.</footer>',
     ]
-    return _document(plan.project, "\n".join(body))
+    return _document(project, "\n".join(body))
 
 
 def _document(title: str, body: str) -> str:
@@ -151,7 +159,9 @@ def _way(path: tuple[str, ...]) -> str:
     return f'<span class="way">{arrow.join(steps)}</span>'
 
 
-def _drawing(cards: Sequence[RunCard], plan: Plan) -> str:
+def _drawing(cards: Sequence[RunCard], plan: Plan | None) -> str:
+    if plan is None:
+        return ""
     stories = [card.story for card in cards if card.story is not None]
     drawn = plan_svg(plan, stories=stories) if stories else plan_svg(plan)
     return (
