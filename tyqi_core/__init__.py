@@ -1,7 +1,7 @@
 """TYQ-i core: inspection workflows as graphs of plug-in nodes.
 
-Names are loaded on first use, so that ``import tyqi_core`` costs milliseconds and a node author's import pulls in
-neither the compiler nor the runtime.
+What a node's author needs is here at once. What runs projects is loaded on first use, so that an author's import
+pulls in neither the compiler nor the runtime.
 """
 
 from __future__ import annotations
@@ -9,19 +9,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+# Not on first use: importing the submodule `node`, by whomever, would leave the module under the decorator's name.
+from tyqi_core.node import Context, Inputs, Node, Outcome, Outputs, node
+
 if TYPE_CHECKING:
     from tyqi_core.app import load_project, run_project
-    from tyqi_core.node import Context, Inputs, Node, Outcome, Outputs, node
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Context": "tyqi_core.node",
-    "Inputs": "tyqi_core.node",
-    "Node": "tyqi_core.node",
-    "Outcome": "tyqi_core.node",
-    "Outputs": "tyqi_core.node",
-    "node": "tyqi_core.node",
     "load_project": "tyqi_core.app",
     "run_project": "tyqi_core.app",
 }

@@ -120,6 +120,7 @@ def open_runtime(
     listener: ProgressListener | None = None,
 ) -> InProcessRuntime:
     """A runtime of this process whose runs are recorded in the state folder."""
+    from tyqi_core.hooks import load_hooks
     from tyqi_core.runtime.inprocess import InProcessRuntime
     from tyqi_core.runtime.record import RunRecorder
     from tyqi_core.runtime.types import output_types
@@ -128,7 +129,8 @@ def open_runtime(
     keep = settings.retention_days > 0
     recorder = RunRecorder(settings.state, project.source, types, keep_payloads=keep)
     count = threads or settings.threads or None
-    return InProcessRuntime(project.plan, catalog, threads=count, recorder=recorder, listener=listener)
+    hooks = load_hooks()
+    return InProcessRuntime(project.plan, catalog, threads=count, recorder=recorder, listener=listener, hooks=hooks)
 
 
 def resume_run(runtime: InProcessRuntime, record: RunRecord) -> RunHandle:

@@ -9,6 +9,7 @@
     │   └── InvalidProject
     ├── CatalogError             a node is unknown, broken or disabled        (exit 2)
     ├── InputError               one run's input is unusable                  (exit 1)
+    ├── OutputError              a result could not be written                (exit 1)
     ├── NodeError                a task failed; carries task and node         (exit 1)
     │   ├── ContractViolation    a value does not fit its port
     │   ├── ConditionError       a condition could not be decided
@@ -142,6 +143,12 @@ class InputError(TyqiError):
     """An input of a run that cannot be used: unreadable, of the wrong type, too large."""
 
     default_code = "BAD_INPUT"
+
+
+class OutputError(TyqiError):
+    """A result that could not be written where it was asked for. Nothing half-written is left."""
+
+    default_code = "OUTPUT_NOT_WRITTEN"
 
 
 class NodeError(TyqiError):

@@ -78,23 +78,23 @@ class Change(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """A task that becomes ready now. With ``count``, one instance per item: its path holds ``[*]`` for the index."""
+    """A task that becomes ready now. With ``items``, one instance per item: its path holds ``[*]`` for the index."""
 
     path: str
-    count: int | None = None
+    items: int | None = None
 
     def instances(self) -> Iterator[str]:
         """The paths of the instances that this entry stands for."""
-        if self.count is None:
+        if self.items is None:
             yield self.path
         else:
             before, after = self.path.split("[*]")
-            for index in range(self.count):
+            for index in range(self.items):
                 yield f"{before}[{index}]{after}"
 
 
 class Export(NamedTuple):
-    """Put a value into ``slot`` of ``instance``, at position ``index`` of its (nested) list; ``()`` is the slot itself.
+    """Put a value into ``slot`` of ``instance``, at position ``at`` of its (nested) list; ``()`` is the slot itself.
 
     ``port`` names the output of the settled task to put there; with ``port`` None an empty list of ``length`` is put
     there, to be filled by the items.
@@ -102,7 +102,7 @@ class Export(NamedTuple):
 
     instance: str
     slot: str
-    index: Index
+    at: Index
     port: str | None
     length: int = 0
 
@@ -149,11 +149,11 @@ def user_of(instance: str) -> tuple[str, int | None] | None:
 
 
 class Place(NamedTuple):
-    """Where a value is held: ``slot`` of ``instance``, at ``index`` of its list; ``()`` is the whole slot."""
+    """Where a value is held: in ``slot`` of ``instance``, at position ``at`` of its list; ``()`` is all of it."""
 
     instance: str
     slot: str
-    index: Index = ()
+    at: Index = ()
 
 
 def locate(plan: Plan, instance: str, source: Source) -> Place:
@@ -244,7 +244,7 @@ def _beside(plan: Plan, task: PlanTask, instance: str) -> Iterator[Change]:
 
 
 def _fed(plan: Plan, task: PlanTask, instance: str, delta: int) -> Iterator[Change]:
-    """The counters that the end of ``instance`` counts down, in its own scope and, from a tail, in its users' scopes."""
+    """The counters that the end of ``instance`` counts down: in its own scope and, from a tail, in its users'."""
     while True:
         prefix = instance[: len(instance) - len(task.id)]
         for successor in task.successors:

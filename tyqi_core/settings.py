@@ -31,7 +31,7 @@ class Settings:
 
     @classmethod
     def load(cls, folder: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-        """The settings in force in a folder: the environment goes before the nearest ``tyqi.toml``, that before defaults.
+        """The settings in force in a folder: the environment, then the nearest ``tyqi.toml``, then defaults.
 
         Raises:
             UsageError: a file or variable holds what cannot be used.

@@ -19,9 +19,7 @@ def store(request):
 
 
 def commit(store, instance, token, effects=Effects(), *, slots=None, outputs=None, kind="task.completed"):
-    return store.commit(
-        "run", instance, token, kind=kind, slots=slots, outputs=outputs or slots or {}, effects=effects
-    )
+    return store.commit("run", instance, token, kind=kind, slots=slots, outputs=outputs or slots or {}, effects=effects)
 
 
 def claimed(store, instance, wanted=()):

@@ -140,7 +140,7 @@ def test_an_empty_list_releases_the_join_at_once_with_an_empty_list():
 
 def test_what_a_branch_inside_an_item_offers_climbs_to_the_collected_list():
     settled = effects(foreach_plan(), "T4[1]/T5/T5a", DONE)
-    assert {(export.instance, export.slot, export.index) for export in settled.exports} == {
+    assert {(export.instance, export.slot, export.at) for export in settled.exports} == {
         ("T4[1]/T5", "branch.finding", ()),
         ("T4", "each.findings", (1,)),
     }

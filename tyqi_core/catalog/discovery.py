@@ -14,15 +14,15 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from importlib import metadata
+from dataclasses import dataclass, replace
+from importlib import invalidate_caches, metadata
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
+from tyqi_core.catalog.discovered import MANIFEST_SUFFIX, Discovered, Origin
 from tyqi_core.catalog.environment import Environment, MetadataFolder, Stamp, stamp_of
-from tyqi_core.catalog.manifest import MANIFEST_SUFFIX, Manifest, Origin
+from tyqi_core.catalog.manifest import Manifest
 from tyqi_core.errors import InvalidManifest, Problem
 
 GROUP = "tyqi.nodes"
@@ -31,37 +31,6 @@ PREFIX = "tyqi-node-"
 _ENTRY_POINT = re.compile(r"(?P<module>\w+(?:\.\w+)*):(?P<attribute>\w+(?:\.\w+)*)")
 _LOCAL_ID = re.compile(r"[a-z][a-z0-9_]*(?:\.v[1-9][0-9]*)?")
 _SEPARATORS = re.compile(r"[-_.]+")
-
-
-@dataclass(slots=True)
-class Discovered:
-    """One entry point: a node with its manifest, or what is wrong with it.
-
-    Attributes:
-        origin: who announces it, under which name.
-        path: the manifest's file, if there is one.
-        body: the manifest's content, if it is valid.
-        problems: why the node cannot be used; empty for one that can.
-        package: the top-level package that was located because no file list names the manifest, else empty.
-        watched: the files that this result was read from, as they were at that time.
-    """
-
-    origin: Origin
-    path: Path | None = None
-    body: dict[str, Any] | None = None
-    problems: tuple[Problem, ...] = ()
-    package: str = ""
-    watched: tuple[tuple[str, Stamp | None], ...] = ()
-    _manifest: Manifest | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def manifest(self) -> Manifest | None:
-        """The manifest, built at first use; ``None`` for a node with problems."""
-        if self.problems or self.body is None or self.path is None:
-            return None
-        if self._manifest is None:
-            self._manifest = Manifest.build(self.body, self.origin, self.path)
-        return self._manifest
 
 
 def normalised(distribution: str) -> str:
@@ -76,11 +45,12 @@ def namespace_of(distribution: str) -> str:
 
 def discover(environment: Environment | None = None) -> list[Discovered]:
     """All nodes that the distributions of ``environment`` announce, in the order in which they are installed."""
-    own_path = environment is None
     environment = environment or Environment.scan()
+    path = None if environment.own else environment.paths
+    invalidate_caches()  # of a process that watched a plugin being installed
     found: list[Discovered] = []
     for distribution in _distributions(environment):
-        found.extend(distribution.nodes(None if own_path else environment.paths))
+        found.extend(distribution.nodes(path))
     return _without_rivals(found)
 
 
@@ -188,7 +158,12 @@ def _candidates(module: list[str], local_id: str) -> list[tuple[str, ...]]:
 def _located(origin: Origin, module: list[str], path: Sequence[str] | None) -> Discovered:
     spec = _spec_of(module[0], path)
     folders = _folders_of(spec)
-    tried = [folder.joinpath(*candidate[1:]) for folder in folders for candidate in _candidates(module, origin.local_id) if candidate[1:]]
+    tried = [
+        folder.joinpath(*candidate[1:])
+        for folder in folders
+        for candidate in _candidates(module, origin.local_id)
+        if candidate[1:]
+    ]
     if len(module) == 1 and spec is not None and not spec.submodule_search_locations:
         tried = [folder / (origin.local_id + MANIFEST_SUFFIX) for folder in folders]
     watched = tuple((str(file), stamp_of(file)) for file in tried)

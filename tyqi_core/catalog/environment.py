@@ -47,9 +47,13 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """The folders that modules and distributions are found in, in the order in which they are searched."""
+    """The folders that modules and distributions are found in, in the order in which they are searched.
+
+    ``own`` says that they are this interpreter's ``sys.path``, so that its import machinery knows more of them.
+    """
 
     folders: tuple[Folder, ...]
+    own: bool = True
 
     @classmethod
     def scan(cls, path: Sequence[str] | None = None) -> Environment:
@@ -58,7 +62,7 @@ class Environment:
         for entry in sys.path if path is None else path:
             absolute = os.path.abspath(entry)  # noqa: PTH100 - quick; `resolve` is wanted for the comparison only
             unique.setdefault(os.path.realpath(absolute), absolute)
-        return cls(tuple(_folder(entry) for entry in unique.values()))
+        return cls(tuple(_folder(entry) for entry in unique.values()), own=path is None)
 
     @property
     def paths(self) -> list[str]:

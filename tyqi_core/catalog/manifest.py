@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from tyqi_core.catalog.discovered import Origin
 from tyqi_core.errors import InvalidManifest
 from tyqi_core.protocol.ports import PortType
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 Device = Literal["cpu", "gpu", "any"]
 Duration = Literal["short", "long", "heavy"]
-
-MANIFEST_SUFFIX = ".node.yaml"
-_MAJOR_SUFFIX = re.compile(r"\.v([1-9][0-9]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,41 +54,6 @@ class Batching:
 
     max_batch: int
     max_wait_ms: float = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a node comes from: the part of a manifest that its file does not say.
-
-    Attributes:
-        namespace: first half of the node's id.
-        local_id: the entry point's name, ``segment`` or ``segment.v2``.
-        entry_point: ``module:attribute``.
-        distribution: name of the installed distribution, as it writes itself.
-        distribution_version: its version.
-    """
-
-    namespace: str
-    local_id: str
-    entry_point: str
-    distribution: str
-    distribution_version: str
-
-    @property
-    def name(self) -> str:
-        """The local id without a major version."""
-        return _MAJOR_SUFFIX.split(self.local_id)[0]
-
-    @property
-    def major(self) -> int | None:
-        """The major version that the entry point's name claims, if it claims one."""
-        found = _MAJOR_SUFFIX.search(self.local_id)
-        return int(found.group(1)) if found else None
-
-    @property
-    def id(self) -> str:
-        """The node's id."""
-        return f"{self.namespace}.{self.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 import tyqi_core
-from tyqi_core.catalog.manifest import Origin, params_schema_of
+from tyqi_core.catalog.discovered import Origin
+from tyqi_core.catalog.manifest import params_schema_of
 from tyqi_core.errors import Problem
 from tyqi_core.protocol.document import Document, Key, path_parts
 from tyqi_core.protocol.ports import PortType, checker
@@ -154,7 +155,9 @@ def _port_default(
         yield manifest.problem("PORT_DEFAULT", "a port with a default is not required.", (*path, "required"))
     default = declaration["default"]
     if default is not None and (fault := checker(port_type)(default)) is not None:
-        yield manifest.problem("PORT_DEFAULT", f"the default does not fit the port: {fault.rstrip('.')}.", (*path, "default"))
+        yield manifest.problem(
+            "PORT_DEFAULT", f"the default does not fit the port: {fault.rstrip('.')}.", (*path, "default")
+        )
 
 
 def _params(manifest: _Checked, _: Origin) -> Iterator[Problem]:

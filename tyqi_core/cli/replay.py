@@ -10,6 +10,8 @@ from tyqi_core.cli.output import answer_json, as_json, say
 from tyqi_core.errors import UsageError
 from tyqi_core.settings import Settings
 
+_SHOWN = 60
+
 
 @click.command(epilog="Example:  tyqi replay 3f2a --swap crack.segment=2")
 @click.argument("run")
@@ -55,4 +57,4 @@ def _swap(text: str) -> tuple[str, str]:
 
 def _short(value: object) -> str:
     text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

@@ -290,8 +290,8 @@ def _boxes_fault(value: list[dict[str, Any]]) -> str | None:
         x0, y0, x1, y1 = detection["box"]
         if x1 < x0 or y1 < y0:
             return (
-                f"$[{index}].box: expected [x0, y0, x1, y1] with x1 >= x0 and y1 >= y0, found [{x0}, {y0}, {x1}, {y1}]; "
-                "a box given as x, y, width, height must be converted"
+                f"$[{index}].box: expected [x0, y0, x1, y1] with x1 >= x0 and y1 >= y0, "
+                f"found [{x0}, {y0}, {x1}, {y1}]; a box given as x, y, width, height must be converted"
             )
     return None
 

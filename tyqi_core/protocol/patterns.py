@@ -1,13 +1,13 @@
-"""Regular expressions on which Python, Rust and ECMA 262 agree, and which no engine needs long for.
+r"""Regular expressions on which Python, Rust and ECMA 262 agree, and which no engine needs long for.
 
 Grammar::
 
     pattern   ^ sequence $
     sequence  { atom [ ? | * | + | {n} | {n,} | {n,m} ] }
-    atom      printable ASCII character | \\ punctuation | [ ranges ] | [^ ranges ] | ( choice ) | (?: choice )
+    atom      printable ASCII character | \ punctuation | [ ranges ] | [^ ranges ] | ( choice ) | (?: choice )
     choice    sequence { | sequence }
 
-Left out, because engines differ: ``.``, ``\\d \\w \\s`` (ASCII or Unicode), flags, lookaround, back references, anchors
+Left out, because engines differ: ``.``, ``\d \w \s`` (ASCII or Unicode), flags, lookaround, back references, anchors
 within, set operations in classes. Left out, because backtracking engines may need exponential time: a repeat
 within a repeated group, unless the group begins with a character that can stand nowhere else in it.
 """
@@ -30,7 +30,7 @@ _ALL = (1 << 129) - 1
 """A set of characters as bits: 0 to 127 for ASCII, bit 128 for everything else."""
 
 
-class _Refused(ValueError):
+class _RefusedError(ValueError):
     """The pattern leaves the grammar; its text says where and why."""
 
 
@@ -50,20 +50,26 @@ class _Part:
 
 def pattern_fault(pattern: str) -> str | None:
     """Why ``pattern`` is outside the grammar; ``None`` if it is inside."""
+    if (fault := _surface_fault(pattern)) is not None:
+        return fault
+    try:
+        part = _Parser(pattern).whole()
+    except _RefusedError as error:
+        return str(error)
+    if part.unbounded > MAX_UNBOUNDED:
+        return f"the pattern holds {part.unbounded} unbounded repeats; at most {MAX_UNBOUNDED} are allowed"
+    if part.size > MAX_EXPANDED:
+        return f"the pattern's counted repeats amount to {part.size} characters; at most {MAX_EXPANDED} are allowed"
+    return None
+
+
+def _surface_fault(pattern: str) -> str | None:
     if len(pattern) > MAX_PATTERN_LENGTH:
         return f"the pattern has {len(pattern)} characters; at most {MAX_PATTERN_LENGTH} are allowed"
     if not all(" " <= char <= "~" for char in pattern):
         return "the pattern holds characters that are not printable ASCII"
     if not (pattern.startswith("^") and pattern.endswith("$")):
         return "the pattern is not anchored at both ends; write ^...$"
-    try:
-        part = _Parser(pattern).whole()
-    except _Refused as error:
-        return str(error)
-    if part.unbounded > MAX_UNBOUNDED:
-        return f"the pattern holds {part.unbounded} unbounded repeats; at most {MAX_UNBOUNDED} are allowed"
-    if part.size > MAX_EXPANDED:
-        return f"the pattern's counted repeats amount to {part.size} characters; at most {MAX_EXPANDED} are allowed"
     return None
 
 
@@ -81,8 +87,8 @@ class _Parser:
             raise self.refused("'|' and ')' belong to a group" if self.peek() in "|)" else "misplaced character")
         return part
 
-    def refused(self, why: str) -> _Refused:
-        return _Refused(f"{why} (at character {self.at + 1} of the pattern)")
+    def refused(self, why: str) -> _RefusedError:
+        return _RefusedError(f"{why} (at character {self.at + 1} of the pattern)")
 
     def peek(self) -> str:
         return self.text[self.at] if self.at < self.end else ""
@@ -133,7 +139,9 @@ class _Parser:
                 "a repeated group holds a repeat or a choice; begin it with a character that stands nowhere else in it"
             )
         times = max(low, 1) if high is None else max(high, 1)
-        return _Part(atom.chars, atom.size * times, repeats=True, unbounded=atom.unbounded + (high is None))
+        return _Part(
+            atom.chars, atom.size * times, atom.repeats or low != high, unbounded=atom.unbounded + (high is None)
+        )
 
     def quantifier(self) -> tuple[int, int | None]:
         char = self.peek()

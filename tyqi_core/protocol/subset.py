@@ -83,7 +83,15 @@ def _boolean(argument: Any) -> str | None:
     return None if isinstance(argument, bool) else "expected true or false"
 
 
-def _anything(_: Any) -> str | None:
+def _literal(argument: Any) -> str | None:
+    """A value that stands in a schema. fastjsonschema follows a "$ref" in it, over the network if need be."""
+    if isinstance(argument, dict):
+        reserved = next((name for name in argument if name.startswith("$")), None)
+        if reserved is not None:
+            return f"names that begin with $ are reserved, found {echo(reserved)}"
+        argument = list(argument.values())
+    if isinstance(argument, list):
+        return next((fault for item in argument if (fault := _literal(item)) is not None), None)
     return None
 
 
@@ -124,7 +132,7 @@ def _enum(argument: Any) -> str | None:
     if not isinstance(argument, list) or not 1 <= len(argument) <= MAX_ENUM:
         return f"expected a list of 1 to {MAX_ENUM} values"
     texts = [canonical_json(item) for item in argument]
-    return None if len(set(texts)) == len(texts) else "expected each value once"
+    return _literal(argument) if len(set(texts)) == len(texts) else "expected each value once"
 
 
 def _names(argument: Any) -> str | None:
@@ -141,8 +149,8 @@ ANNOTATIONS: Mapping[str, Callable[[Any], str | None]] = {
     "title": _text,
     "description": _text,
     "$comment": _text,
-    "default": _anything,
-    "examples": _anything,
+    "default": _literal,
+    "examples": _literal,
     "setup": _boolean,
     "unit": _text,
 }
@@ -150,7 +158,7 @@ _ROOT_ONLY: Mapping[str, Callable[[Any], str | None]] = {"$schema": _draft, "$id
 _ASSERTIONS: Mapping[str, Callable[[Any], str | None]] = {
     "type": _type,
     "enum": _enum,
-    "const": _anything,
+    "const": _literal,
     "minimum": _number,
     "maximum": _number,
     "exclusiveMinimum": _number,
@@ -249,6 +257,8 @@ def _by_name(argument: Any, parts: list[str | int], root: Mapping[str, Any]) -> 
         yield SchemaProblem(json_path(parts), f"expected names with schemas, found {echo(argument)}")
         return
     for name, schema in argument.items():
+        if name.startswith("$"):
+            yield SchemaProblem(json_path([*parts, name]), "names that begin with $ are reserved", found=echo(name))
         yield from _visit(schema, [*parts, name], root)
 
 
@@ -307,6 +317,10 @@ def subschemas(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield from schema.get("anyOf", ())
 
 
+class _ReferenceCycleError(ValueError):
+    """A reference leads back to itself."""
+
+
 def _expansion(root: Mapping[str, Any]) -> Iterator[SchemaProblem]:
     """Refuse reference cycles and schemas that grow beyond bounds when references are written out."""
     sizes: dict[str, int] = {}
@@ -320,7 +334,7 @@ def _expansion(root: Mapping[str, Any]) -> Iterator[SchemaProblem]:
 
     def size_of(reference: str) -> int:
         if reference in open_names:
-            raise RecursionError(" -> ".join([*open_names[open_names.index(reference) :], reference]))
+            raise _ReferenceCycleError(" -> ".join([*open_names[open_names.index(reference) :], reference]))
         if reference not in sizes:
             open_names.append(reference)
             sizes[reference] = size(resolve(root, reference))
@@ -329,7 +343,7 @@ def _expansion(root: Mapping[str, Any]) -> Iterator[SchemaProblem]:
 
     try:
         total = size(root) + sum(size_of(f"#/definitions/{name}") for name in root.get("definitions", {}))
-    except RecursionError as error:
+    except _ReferenceCycleError as error:
         yield SchemaProblem("$", f"references form a cycle: {error}"[:400])
         return
     if total > MAX_EXPANDED:

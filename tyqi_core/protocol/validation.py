@@ -24,7 +24,7 @@ MAX_PROBLEMS = 50
 _WORDS: Mapping[str, Callable[[Any], str]] = {
     "type": lambda arg: "type " + " or ".join([arg] if isinstance(arg, str) else arg),
     "enum": lambda arg: "one of " + ", ".join(echo(item, 60) for item in arg[:20]) + (", ..." if len(arg) > 20 else ""),  # noqa: PLR2004
-    "const": lambda arg: echo(arg),
+    "const": echo,
     "minimum": lambda arg: f"at least {arg}",
     "maximum": lambda arg: f"at most {arg}",
     "exclusiveMinimum": lambda arg: f"more than {arg}",

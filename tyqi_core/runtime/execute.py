@@ -18,7 +18,7 @@ from tyqi_core.errors import (
     TaskCancelled,
     TyqiError,
 )
-from tyqi_core.node import Context, Node, Outcome
+from tyqi_core.node import Context, Inputs, Node, Outcome
 from tyqi_core.protocol.ports import PortType, checker
 from tyqi_core.scheduler import Result, locate
 from tyqi_core.stores.base import ABSENT, Wanted
@@ -83,7 +83,7 @@ class Executable:
         """
         inputs, visible = self._bind(values)
         try:
-            answer = node.process(inputs, ctx)
+            answer = _process(node, inputs, ctx)
         except TyqiError as error:
             raise error if isinstance(error, NodeError | TaskCancelled) else _failure(error) from error
         except BaseException as error:
@@ -117,7 +117,7 @@ class Executable:
             outcome, answer = answer.name, answer.outputs
         if not isinstance(answer, Mapping):
             raise ContractViolation(
-                f"process returned {type(answer).__name__}; a mapping of the outputs {sorted(self._output_names)} is due"
+                f"process returned {type(answer).__name__}, not a mapping of the outputs {sorted(self._output_names)}"
             )
         if answer.keys() != self._output_names:
             raise ContractViolation(_port_difference(answer.keys(), self._output_names))
@@ -162,6 +162,16 @@ def _inputs_of(task: PlanTask, manifest: Manifest) -> list[_Input]:
         if name not in bound:
             inputs.append(_Input(name, _anything, port.default, constant=True))
     return inputs
+
+
+def _process(node: Node, inputs: Inputs, ctx: Context) -> Any:
+    """The node's answer; of a node that only knows batches, a batch of one."""
+    if type(node).process is not Node.process:
+        return node.process(inputs, ctx)
+    answer = node.process_batch([inputs], [ctx])[0]
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def _anything(_: Any) -> None:
@@ -220,7 +230,9 @@ class RunInputs:
             InputError: one is missing, is not declared, or does not fit its type.
         """
         if unknown := sorted(given.keys() - self._types.keys()):
-            raise InputError(f"the project has no input {unknown[0]!r}; it has {sorted(self._types)}", code="UNKNOWN_INPUT")
+            raise InputError(
+                f"the project has no input {unknown[0]!r}; it has {sorted(self._types)}", code="UNKNOWN_INPUT"
+            )
         return {name: self._one(name, given) for name in self._types}
 
     def _one(self, name: str, given: Mapping[str, Any]) -> Any:

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from tyqi_core.catalog.catalog import Catalog
 from tyqi_core.errors import InputError, NodeError, TaskCancelled, TaskTimeout, TyqiError
@@ -24,10 +24,14 @@ from tyqi_core.runtime.execute import Executable, Executed, RunInputs, pinned
 from tyqi_core.runtime.instances import Instances, Key, Slot
 from tyqi_core.runtime.pool import RETIRE, Job, WorkerPool
 from tyqi_core.runtime.timer import Timer
+from tyqi_core.runtime.watch import Watch
 from tyqi_core.scheduler import ERROR_SLOT, Ready, Result, after_failure, effects, locate, start, task_id
 from tyqi_core.stores.base import ABSENT, TERMINAL, Claim, RunStatus
 from tyqi_core.stores.memory import MemoryStore, RunState
 from tyqi_core.workflow.plan import Plan
+
+if TYPE_CHECKING:
+    from tyqi_core.hooks import Hooks
 
 log = logging.getLogger("tyqi.runtime")
 
@@ -40,8 +44,12 @@ _FAILED = Result("failed")
 class Recorder(Protocol):
     """Who keeps what a run leaves behind; see :mod:`tyqi_core.runtime.record`."""
 
-    def accepted(self, run_id: str, plan: Plan, inputs: Inputs) -> Mapping[str, Any]:
+    def accepted(self, run_id: str, plan: Plan, inputs: Inputs, about: Mapping[str, Any]) -> Mapping[str, Any]:
         """A run begins. What is returned goes into its first event (digests of its inputs)."""
+        ...
+
+    def reopened(self, run_id: str) -> None:
+        """A recorded run goes on."""
         ...
 
     def moved(self, run_id: str, store: MemoryStore) -> None:
@@ -93,6 +101,7 @@ class _Run:
     """A run that has not ended: who waits for it, and what of it is under way."""
 
     loader: Loader | None
+    about: Mapping[str, Any] = field(default_factory=dict)
     done: threading.Event = field(default_factory=threading.Event)
     result: RunResult | None = None
     attempts: dict[tuple[str, int], Attempt] = field(default_factory=dict)
@@ -110,6 +119,10 @@ class RunHandle:
     def done(self) -> bool:
         """True once the run has ended."""
         return self._run.done.is_set()
+
+    def pause(self, timeout: float) -> bool:
+        """Wait for the end for a while. True once the run has ended."""
+        return self._run.done.wait(timeout)
 
     def wait(self, timeout: float | None = None) -> RunResult:
         """Wait for the end.
@@ -132,6 +145,7 @@ class InProcessRuntime:
         recorder: who keeps the runs' records; none by default.
         listener: who hears of progress that nodes report.
         store: where run state lives; a memory store of its own by default.
+        hooks: trusted packages that are told what tasks do; none by default.
 
     Raises:
         CatalogError: the catalog lacks a node that the plan pins.
@@ -146,11 +160,13 @@ class InProcessRuntime:
         recorder: Recorder | None = None,
         listener: ProgressListener | None = None,
         store: MemoryStore | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         self.plan = plan
         self.store = store or MemoryStore()
         self._recorder = recorder
         self._listener = listener
+        self._watch = Watch(hooks)
         self._inputs = RunInputs(plan)
         self._instances = Instances(catalog)
         self._executables: dict[str, tuple[Executable, Key]] = {}
@@ -164,16 +180,19 @@ class InProcessRuntime:
 
     # -- what a caller does ------------------------------------------------------------------------------------------
 
-    def start(self, inputs: Inputs | Loader, *, run_id: str | None = None) -> RunHandle:
+    def start(
+        self, inputs: Inputs | Loader, *, run_id: str | None = None, about: Mapping[str, Any] | None = None
+    ) -> RunHandle:
         """Begin a run and return at once.
 
         Args:
             inputs: the run's inputs by name, or a function that loads them; a function is called on a worker thread,
                 and an :class:`~tyqi_core.errors.InputError` from it fails this run alone.
             run_id: its id; a random one by default.
+            about: what a person should know of the run (the name of its picture); kept in its record.
         """
         run_id = run_id or uuid.uuid4().hex
-        run = self._runs[run_id] = _Run(inputs if callable(inputs) else lambda: inputs)
+        run = self._runs[run_id] = _Run(inputs if callable(inputs) else lambda: inputs, about or {})
         self._pool.submit(Job(run_id, ""))
         return RunHandle(run_id, run)
 
@@ -194,6 +213,8 @@ class InProcessRuntime:
         """
         self.store.restore(state)
         run = self._runs[state.id] = _Run(None)
+        if self._recorder is not None:
+            self._recorder.reopened(state.id)
         if (job := self._onward(state.id, self.store.resume(state.id))) is not None:
             self._pool.submit(job)
         self._end_if_over(state.id)
@@ -231,7 +252,7 @@ class InProcessRuntime:
         self._pool.close()
         self._instances.close()
 
-    def __enter__(self) -> InProcessRuntime:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -258,14 +279,17 @@ class InProcessRuntime:
     def _open(self, run_id: str, run: _Run) -> Job | None:
         """Load and check the inputs, accept the run."""
         if run.cancelled or run.loader is None:
-            return self._refuse(run_id, run, "cancelled", None)
+            self._refuse(run_id, run, "cancelled", None)
+            return None
         try:
             inputs = self._inputs.checked(run.loader())
-            data = self._recorder.accepted(run_id, self.plan, inputs) if self._recorder else {}
+            data = self._recorder.accepted(run_id, self.plan, inputs, run.about) if self._recorder else {}
         except TyqiError as error:
-            return self._refuse(run_id, run, "failed", error)
+            self._refuse(run_id, run, "failed", error)
+            return None
         except Exception as error:  # noqa: BLE001 - whatever a caller's loader raises fails this run, not the thread
-            return self._refuse(run_id, run, "failed", InputError(f"{type(error).__name__}: {error}"))
+            self._refuse(run_id, run, "failed", InputError(f"{type(error).__name__}: {error}"))
+            return None
         first = start(self.plan)
         self.store.accept(run_id, inputs, first, {"plan": self.plan.digest, **data})
         run.loader = None
@@ -295,7 +319,7 @@ class InProcessRuntime:
             manifest = executable.manifest
             context.device = self._instances.device(manifest)
             node = self._instances.node(attempt.slot, manifest, context)
-            answer = executable.run(node, attempt.claim.values, context)
+            answer = self._watch.run(executable, node, attempt.claim.values, context, job)
         except (NodeError, TaskCancelled) as error:
             answer = error
         except Exception as error:
@@ -307,7 +331,9 @@ class InProcessRuntime:
             return RETIRE  # given up meanwhile: another thread took this one's place
         if isinstance(answer, Executed):
             outputs, result = answer.outputs, answer.result
-            return self._settle(job, executable, attempt.claim, "task.completed", result, outputs, _story(result))
+            return self._settle(
+                job, executable, attempt.claim, "task.completed", result, outputs=outputs, data=_story(result)
+            )
         return self._failed(run, job, executable, attempt.claim, answer)
 
     def _settle(
@@ -317,6 +343,7 @@ class InProcessRuntime:
         claim: Claim,
         kind: str,
         result: Result,
+        *,
         outputs: Mapping[str, Any] | None = None,
         data: Mapping[str, Any] | None = None,
     ) -> Job | None:
@@ -372,10 +399,10 @@ class InProcessRuntime:
                 if self.store.retry(job.run_id, job.instance, claim.token, data):
                     self._submit_later(run, job, verdict.delay)
             case "skip":
-                return self._settle(job, executable, claim, "task.skipped", _SKIPPED, None, {"error": body})
+                return self._settle(job, executable, claim, "task.skipped", _SKIPPED, data={"error": body})
             case "branch":
                 slots = {ERROR_SLOT: body}
-                return self._settle(job, executable, claim, "task.failed", _FAILED, slots, {"error": body})
+                return self._settle(job, executable, claim, "task.failed", _FAILED, outputs=slots, data={"error": body})
             case "fail":
                 self.store.fail(job.run_id, job.instance, claim.token, body)
                 self._end_if_over(job.run_id)
@@ -412,25 +439,26 @@ class InProcessRuntime:
     # -- the end of a run --------------------------------------------------------------------------------------------
 
     def _end_if_over(self, run_id: str) -> None:
-        if self.store.status(run_id) not in TERMINAL:
+        status = self.store.status(run_id)
+        if status is None or status not in TERMINAL:
             return
         run = self._runs.pop(run_id, None)
         if run is None:  # another thread saw the end as well
             return
-        result = self._result(run_id)
+        result = self._result(run_id, status)
         if self._recorder is not None:
             self._recorder.ended(result, self.plan, self.store)
         self.store.forget(run_id)
         run.result = result
         run.done.set()
 
-    def _result(self, run_id: str) -> RunResult:
+    def _result(self, run_id: str, status: RunStatus) -> RunResult:
         outputs = {}
         for name, source in self.plan.outputs.items():
             value = self.store.read(run_id, locate(self.plan, self.plan.roots[0], source))
             outputs[name] = None if value is ABSENT else value
         store = self.store
-        return RunResult(run_id, store.status(run_id), outputs, store.error(run_id), store.events(run_id))
+        return RunResult(run_id, status, outputs, store.error(run_id), store.events(run_id))
 
     def _refuse(self, run_id: str, run: _Run, status: RunStatus, error: TyqiError | None) -> None:
         """End a run that never began."""
@@ -443,4 +471,3 @@ def _story(result: Result) -> Mapping[str, Any] | None:
     if result.outcome is not None:
         return {"outcome": result.outcome}
     return {"count": result.count} if result.count is not None else None
-

@@ -8,6 +8,7 @@ from typing import Any
 
 from tyqi_core.errors import InputError, UsageError
 from tyqi_core.protocol.ports import PortType
+from tyqi_core.protocol.validation import read_json
 
 MAX_FILE_BYTES = 512 * 1024 * 1024
 """A larger input file is refused before it is read."""
@@ -54,13 +55,11 @@ def decode_input(data: bytes, port_type: PortType) -> Any:
     if port_type.name == "bytes":
         return data
     if port_type.name in {"image", "mask"} and not port_type.is_list:
-        from tyqi_core.protocol.codecs import read_image  # numpy and Pillow only where a picture is read
+        from tyqi_core.protocol.images import read_image  # noqa: PLC0415 - numpy and Pillow only where a picture is read
 
         return read_image(data, port_type)
     if port_type.name in {"tensor", "anomaly_map", "video_frame"} or port_type.is_list:
         raise InputError(f"an input of type {port_type} cannot be read from a file", code="TYPE_NOT_ALLOWED")
-    from tyqi_core.protocol.validation import read_json
-
     return read_json(data)
 
 

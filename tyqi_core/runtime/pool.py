@@ -70,10 +70,7 @@ class WorkerPool:
     def _work(self) -> None:
         job: Job | None = None
         while job is not RETIRE:
-            if job is None:
-                job = self._wait()
-            else:
-                job = self._guarded(job)
+            job = self._wait() if job is None else self._guarded(job)
         with self._lock:
             self._threads -= 1
             self._limit -= 1 if self._limit else 0

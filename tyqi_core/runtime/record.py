@@ -72,7 +72,9 @@ class RunRecorder:
         self._keep = keep_payloads
         self._writing: dict[str, _Writing] = {}
 
-    def accepted(self, run_id: str, plan: Plan, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    def accepted(
+        self, run_id: str, plan: Plan, inputs: Mapping[str, Any], about: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
         """Open the record: plan, project, inputs. Returns the inputs' digests."""
         folder = self._runs_folder / run_id
         digests, references = {}, {}
@@ -85,8 +87,14 @@ class RunRecorder:
                     references[name] = _store(folder, value)
             _write(folder / "plan.json", json.dumps(plan.to_json()))
             _write(folder / "project.yaml", self._source)
-            header = {"id": run_id, "project": plan.project, "plan": plan.digest, "params": dict(plan.params)}
-            header |= {"created_ns": time.time_ns(), "status": "running", "inputs": references, "digests": digests}
+            header: dict[str, Any] = {
+                "id": run_id,
+                "project": plan.project,
+                "plan": plan.digest,
+                "params": dict(plan.params),
+            }
+            header |= {"about": dict(about), "created_ns": time.time_ns()}
+            header |= {"status": "running", "inputs": references, "digests": digests}
             _write(folder / "run.json", json.dumps(header))
         except OSError as error:
             raise InputError(
@@ -133,9 +141,7 @@ class RunRecorder:
         if result.status != "completed":
             return {}
         return {
-            name: digest(self._output_types[name], value)
-            for name, value in result.outputs.items()
-            if value is not None
+            name: digest(self._output_types[name], value) for name, value in result.outputs.items() if value is not None
         }
 
     def _small_values(self, result: RunResult) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""What a store of runs must do. It applies, atomically, what the scheduler worked out, and knows no workflow rule.
+r"""What a store of runs must do. It applies, atomically, what the scheduler worked out, and knows no workflow rule.
 
 Life of a task in a store::
 
     (ready) --claim--> executing --commit--> settled
-       ^                   |  \\--retry--> waiting --claim--> executing (next attempt)
+       ^                   |  \--retry--> waiting --claim--> executing (next attempt)
        |                   |  \\--fail---> failed: the run is stopping, the task is held for a resume
        +------ resume -----+--- release -> held  (its process gave it back)
 

@@ -1,4 +1,4 @@
-"""The store of one process: dictionaries under one lock a run. What ``tyqi run`` uses, and no toy: the product's own."""
+"""The store of one process: dictionaries, one lock a run. No toy: what ``tyqi run`` uses."""
 
 from __future__ import annotations
 
@@ -248,8 +248,8 @@ def _make_ready(run: RunState, ready: Sequence[Ready]) -> Sequence[Ready]:
         run.held.extend(ready)
         return ()
     for entry in ready:
-        run.live += 1 if entry.count is None else entry.count
-        run.record("task.ready", entry.path, None if entry.count is None else {"count": entry.count})
+        run.live += 1 if entry.items is None else entry.items
+        run.record("task.ready", entry.path, None if entry.items is None else {"count": entry.items})
     return ready
 
 
@@ -300,10 +300,10 @@ def _put(run: RunState, export: Export, outputs: Mapping[str, Any]) -> None:
     else:
         return
     slots = run.slots.setdefault(export.instance, {})
-    if not export.index:
+    if not export.at:
         slots[export.slot] = value
         return
-    *outer, last = export.index
+    *outer, last = export.at
     target = slots[export.slot]
     for index in outer:
         target = target[index]
@@ -315,8 +315,8 @@ def _read(run: RunState, place: Place) -> Any:
     if slots is None:
         return ABSENT
     value = slots.get(place.slot, ABSENT)
-    for index in place.index:
+    for index in place.at:
         if value is ABSENT or value is None:
             return ABSENT
         value = value[index]
-    return ABSENT if value is None and place.index else value
+    return ABSENT if value is None and place.at else value

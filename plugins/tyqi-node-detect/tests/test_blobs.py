@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from tyqi_node_detect import nodes
-from tyqi_node_detect.blobs import Blob, detect, iou, score_of, shared, suppress
 
 from tyqi_core.node import LocalContext
+from tyqi_node_detect import nodes
+from tyqi_node_detect.blobs import Blob, detect, iou, score_of, shared, suppress
 
 PACKAGE = Path(nodes.__file__).parent
 DISCS = [((60, 70), 10, 60), ((150, 60), 20, 60), ((110, 170), 30, 220)]  # centre, radius, grey level

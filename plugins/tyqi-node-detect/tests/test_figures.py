@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+
 from tyqi_node_detect.blobs import detect, iou
 from tyqi_node_synth.drawing import SURFACES, draw_spall, texture
 

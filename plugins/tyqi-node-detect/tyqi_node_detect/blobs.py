@@ -27,6 +27,8 @@ Polarity = Literal["dark", "light", "both"]
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in px; x1 and y1 are exclusive."""
 
+AnyBox = tuple[float, float, float, float]
+
 _RATIO = (
     1.6  # between the two Gaussians of a difference: the best approximation of the Laplacian (Marr and Hildreth 1980)
 )
@@ -112,7 +114,9 @@ def flattened(image: Image, max_size: float) -> Field:
     sigma = min(max_size, max(grey.shape))
     background = _blur(grey, sigma)
     weight = np.exp(-0.5 * np.square((grey - background) / (2 * _spread(grey - background)))).astype(np.float32)
-    return grey - _blur(grey * weight, sigma) / np.maximum(_blur(weight, sigma), 1e-3)
+    background = _blur(grey * weight, sigma) / np.maximum(_blur(weight, sigma), np.float32(1e-3))
+    flat: Field = np.asarray(grey - background, np.float32)
+    return flat
 
 
 def _response(flat: Field, sigma: float) -> Field:
@@ -133,13 +137,14 @@ def _blur(picture: Field, sigma: float) -> Field:
     if factor < 2:
         return _gauss(picture, sigma)
     height, width = picture.shape
-    small = cv2.resize(picture, (width // factor, height // factor), interpolation=cv2.INTER_AREA)
-    return cv2.resize(_gauss(small, sigma / factor), (width, height), interpolation=cv2.INTER_LINEAR)
+    small = cv2.resize(picture, (width // factor, height // factor), interpolation=cv2.INTER_AREA).astype(np.float32)
+    blurred = cv2.resize(_gauss(small, sigma / factor), (width, height), interpolation=cv2.INTER_LINEAR)
+    return blurred.astype(np.float32, copy=False)
 
 
 def _gauss(picture: Field, sigma: float) -> Field:
-    blurred: Field = cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
-    return blurred
+    blurred = cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+    return blurred.astype(np.float32, copy=False)
 
 
 def _signs(polarity: Polarity) -> tuple[int, ...]:
@@ -162,7 +167,7 @@ def _extrema(stack: Field, sigmas: Sequence[float]) -> list[_Peak]:
     levels, ys, xs = np.nonzero((stack >= highest) & (stack > 2.0))
     heights = stack[levels, ys, xs]
     return [
-        _Peak(int(x), int(y), sigmas[level], float(height))
+        _Peak(int(x), int(y), sigmas[int(level)], float(height))
         for level, y, x, height in zip(levels, ys, xs, heights, strict=True)
     ]
 
@@ -240,20 +245,20 @@ def shared(one: Box, other: Box) -> float:
     return _intersection(one, other) / smaller if smaller else 0.0
 
 
-def iou(one: Sequence[float], other: Sequence[float]) -> float:
+def iou(one: AnyBox, other: AnyBox) -> float:
     """Intersection over union of two boxes."""
     both = _intersection(one, other)
     union = _area(one) + _area(other) - both
     return both / union if union else 0.0
 
 
-def _intersection(one: Sequence[float], other: Sequence[float]) -> float:
+def _intersection(one: AnyBox, other: AnyBox) -> float:
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     return max(0.0, width) * max(0.0, height)
 
 
-def _area(box: Sequence[float]) -> float:
+def _area(box: AnyBox) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 

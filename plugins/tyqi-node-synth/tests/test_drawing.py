@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+
 from tyqi_node_synth.drawing import SURFACES, draw_crack, draw_spall, photograph, texture
 
 

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from tyqi_node_synth import nodes
 
 from tyqi_core.node import LocalContext
+from tyqi_node_synth import nodes
 
 PACKAGE = Path(nodes.__file__).parent
 NODES = {"texture": nodes.Texture, "crack": nodes.Crack, "spall": nodes.Spall}

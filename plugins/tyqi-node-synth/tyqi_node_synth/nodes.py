@@ -11,7 +11,7 @@ from tyqi_node_synth import drawing
 class Texture(Node):
     """A clean surface from a photograph."""
 
-    def process(self, inputs: Inputs, ctx: Context) -> Outputs:  # noqa: ARG002  the contract's signature; it has no ports
+    def process(self, inputs: Inputs, ctx: Context) -> Outputs:
         """Draw the picture that the parameters describe."""
         params = ctx.params
         rng = np.random.default_rng(params["seed"])

@@ -1,0 +1,218 @@
+"""The nodes that can be used here.
+
+A node is *registered* once its manifest is known, *enabled* when it is offered for use, *activated* when its code has
+been imported. A *broken* one is listed with its reason and never stands in the way of the others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from threading import RLock
+from typing import TYPE_CHECKING, Literal
+
+from tyqi_core.catalog.discovered import Discovered
+from tyqi_core.catalog.index import load_nodes
+from tyqi_core.errors import CatalogError, Problem
+
+if TYPE_CHECKING:  # a manifest's and a node's module are loaded when the first of them is looked at
+    from tyqi_core.catalog.manifest import Manifest
+    from tyqi_core.node import Node
+
+State = Literal["registered", "enabled", "activated", "broken"]
+
+_REFERENCE = re.compile(r"(?P<id>[a-z0-9][a-z0-9_]*\.[a-z][a-z0-9_]*)(?:@(?P<major>0|[1-9][0-9]{0,8}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalNode:
+    """A node that lives in memory: in a test, a notebook, a script."""
+
+    manifest: Manifest
+    node_class: type[Node]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One node as a list shows it.
+
+    Attributes:
+        id: for example ``crack.segment``.
+        state: see the module's docstring.
+        found: what discovery knows of it.
+    """
+
+    id: str
+    state: State
+    found: Discovered
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The manifest; ``None`` for a broken node."""
+        return self.found.manifest
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """What is wrong with it; empty unless it is broken."""
+        return self.found.problems
+
+    @property
+    def reason(self) -> str:
+        """Why it is broken, in a line for each problem; empty unless it is."""
+        return "\n".join(map(str, self.found.problems))
+
+    @property
+    def distribution(self) -> str:
+        """The distribution that announces it."""
+        return self.found.origin.distribution
+
+
+class Catalog:
+    """The nodes of one environment (:meth:`load`) or of one test (:meth:`of`)."""
+
+    def __init__(self, nodes: Iterable[Discovered], *, disabled: Collection[str] = ()) -> None:
+        self._nodes = list(nodes)
+        self._by_id: Mapping[str, list[Discovered]] = _grouped(self._nodes)
+        self._disabled = frozenset(disabled)
+        self._active: dict[str, type[Node]] = {}
+        self._replaced: Mapping[str, str] = {}
+        self._lock = RLock()
+
+    @classmethod
+    def load(cls, *, cache: bool = True, disabled: Collection[str] = ()) -> Catalog:
+        """The nodes that are installed in this environment. None of their code is imported, nothing is raised.
+
+        Args:
+            cache: False looks at everything again instead of trusting the index.
+            disabled: ids of nodes that are installed but not offered.
+        """
+        return cls(load_nodes(cache=cache), disabled=disabled)
+
+    @classmethod
+    def of(cls, *nodes: LocalNode) -> Catalog:
+        """A catalog of nodes in memory, which count as activated."""
+        catalog = cls(_in_memory(node.manifest) for node in nodes)
+        catalog._active = {node.manifest.reference: node.node_class for node in nodes}
+        return catalog
+
+    def replacing(self, replaced: Mapping[str, str]) -> Catalog:
+        """The same nodes, but a search for one of these ids, whatever major is pinned, finds what takes its place.
+
+        Args:
+            replaced: node id -> reference, for example ``{"crack.segment": "crack.segment@2"}``.
+
+        Raises:
+            CatalogError: one of the references means no usable node.
+        """
+        for reference in replaced.values():
+            self.find(reference)
+        other = Catalog(self._nodes, disabled=self._disabled)
+        other._active, other._lock, other._replaced = self._active, self._lock, dict(replaced)
+        return other
+
+    def entries(self) -> Sequence[Entry]:
+        """All nodes, broken and disabled ones too, ordered by id."""
+        ordered = sorted(self._nodes, key=lambda node: (node.origin.id, node.origin.local_id, node.origin.distribution))
+        return [Entry(node.origin.id, self._state(node), node) for node in ordered]
+
+    def find(self, reference: str) -> Manifest:
+        """The manifest that ``crack.segment`` (its highest major version) or ``crack.segment@1`` means.
+
+        Without a pin, one broken major version makes the node broken: taking another one instead would silently
+        give other results.
+
+        Raises:
+            CatalogError: ``BAD_REFERENCE``, ``NODE_UNKNOWN``, ``NODE_MAJOR``, ``NODE_BROKEN`` or ``NODE_DISABLED``.
+        """
+        reference = self._replaced.get(reference.partition("@")[0], reference)
+        asked = _REFERENCE.fullmatch(reference)
+        if asked is None:
+            raise self._no_reference(reference)
+        claims = self._by_id.get(asked["id"], [])
+        if not claims:
+            raise self._unknown(asked["id"])
+        if asked["id"] in self._disabled:
+            remedy = f"tyqi enable {asked['id']}"
+            raise CatalogError(f"the node '{asked['id']}' is disabled.", code="NODE_DISABLED", remedy=remedy)
+        usable = {manifest.major: manifest for claim in claims if (manifest := claim.manifest) is not None}
+        if asked["major"] is not None:
+            found = usable.get(int(asked["major"]))
+        else:
+            found = None if any(claim.problems for claim in claims) else usable[max(usable)]
+        if found is None:
+            raise _unusable(reference, claims, sorted(usable))
+        return found
+
+    def nearest(self, reference: str) -> str | None:
+        """The id of a usable node that ``reference`` was most likely meant to be."""
+        from tyqi_core.protocol.validation import nearest_name  # noqa: PLC0415 - only on the way to an error
+
+        known = [node.origin.id for node in self._nodes if not node.problems and node.origin.id not in self._disabled]
+        return nearest_name(reference.partition("@")[0], known)
+
+    def activate(self, manifest: Manifest) -> type[Node]:
+        """The class of a node; imports the plugin at first use.
+
+        Raises:
+            CatalogError: ``ACTIVATION_FAILED``: it cannot be imported, or is not what its manifest says.
+        """
+        from tyqi_core.catalog.loading import load_node_class  # noqa: PLC0415 - lists of nodes need no Node class
+
+        with self._lock:
+            node_class = self._active.get(manifest.reference)
+            if node_class is None:
+                node_class = self._active[manifest.reference] = load_node_class(manifest)
+            return node_class
+
+    def _state(self, node: Discovered) -> State:
+        if node.problems:
+            return "broken"
+        if node.origin.id in self._disabled:
+            return "registered"
+        active = bool(self._active) and node.manifest is not None and node.manifest.reference in self._active
+        return "activated" if active else "enabled"
+
+    def _no_reference(self, reference: str) -> CatalogError:
+        near = self.nearest(reference)
+        hint = f" Did you mean '{near}'?" if near else ""
+        message = f"'{reference[:100]}' is no node; expected the form 'crack.segment' or 'crack.segment@1'.{hint}"
+        return CatalogError(message, code="BAD_REFERENCE")
+
+    def _unknown(self, node_id: str) -> CatalogError:
+        near = self.nearest(node_id)
+        hint = f" Did you mean '{near}'?" if near else ""
+        namespace = node_id.partition(".")[0]
+        siblings = next((node for node in self._nodes if node.origin.namespace == namespace), None)
+        if siblings is None:
+            remedy = f"pip install tyqi-node-{namespace.replace('_', '-')}"
+        else:
+            installed = f"{siblings.origin.distribution} {siblings.origin.distribution_version}"
+            remedy = f"{installed} has no such node; 'tyqi nodes' lists what there is."
+        return CatalogError(f"no node '{node_id}' is installed.{hint}", code="NODE_UNKNOWN", remedy=remedy)
+
+
+def _unusable(reference: str, claims: Sequence[Discovered], majors: Sequence[int]) -> CatalogError:
+    """The error for a node that is announced, but not in a form that ``reference`` could mean."""
+    distribution = claims[0].origin.distribution
+    node_id, _, pinned = reference.partition("@")
+    installed = ", ".join(f"{node_id}@{major}" for major in majors)
+    broken = [problem for claim in claims for problem in claim.problems]
+    if not broken:
+        remedy = f"Installed is {installed}; another version of {distribution} may hold it."
+        return CatalogError(f"there is no '{reference}' here.", code="NODE_MAJOR", remedy=remedy)
+    reason = "\n".join(map(str, broken))
+    instead = f"Usable is {installed}." if installed and not pinned else None
+    return CatalogError(f"the node '{reference}' is broken: {reason}", code="NODE_BROKEN", remedy=instead)
+
+
+def _grouped(nodes: Iterable[Discovered]) -> dict[str, list[Discovered]]:
+    by_id: dict[str, list[Discovered]] = defaultdict(list)
+    for node in nodes:
+        by_id[node.origin.id].append(node)
+    return dict(by_id)
+
+
+def _in_memory(manifest: Manifest) -> Discovered:
+    return Discovered(manifest.origin, manifest.path, dict(manifest.body), _manifest=manifest)

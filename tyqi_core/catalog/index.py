@@ -1,0 +1,116 @@
+"""The kept result of discovery, so that a command that starts does not read a hundred manifests again.
+
+One file per environment and search path. It is used only if nothing that discovery looked at has changed: the folders
+of distributions, the plugins' metadata, the manifests themselves, and where editable packages would be imported
+from. What changed within the last moments before discovery is not kept at all, because file times are too coarse to
+tell such a change from the next one.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, astuple
+from pathlib import Path
+from typing import Any
+
+import tyqi_core
+from tyqi_core.catalog.cache import environment_key, prune_cache, read_cache, write_cache
+from tyqi_core.catalog.discovered import Discovered, Origin
+from tyqi_core.catalog.environment import Environment, Stamp, stamp_of
+from tyqi_core.errors import Problem
+
+FORMAT = 1
+_COARSEST_CLOCK_NS = 2_000_000_000
+"""FAT keeps times to two seconds; other file systems are finer."""
+_KEPT_PER_ENVIRONMENT = 8
+"""``python -m`` puts the current folder on the path, so one environment has an index for each such folder."""
+
+
+def load_nodes(*, cache: bool = True) -> list[Discovered]:
+    """All nodes that are announced in this environment, from the index if it is still true.
+
+    Args:
+        cache: False neither reads nor writes the index.
+    """
+    environment = Environment.scan()
+    if not cache:
+        return _discovered(environment)
+    kept = _read(environment)
+    if kept is not None:
+        return kept
+    started = time.time_ns()
+    nodes = _discovered(environment)
+    if not _too_fresh(environment, nodes, started):
+        _write(environment, nodes)
+    return nodes
+
+
+def _discovered(environment: Environment) -> list[Discovered]:
+    from tyqi_core.catalog.discovery import discover  # noqa: PLC0415 - importlib.metadata alone costs 20 ms
+
+    return discover(environment)
+
+
+def _file_name(environment: Environment) -> str:
+    return f"catalog-{environment_key()}-{environment_key(tyqi_core.__version__, *environment.paths)}.json"
+
+
+def _read(environment: Environment) -> list[Discovered] | None:
+    kept = read_cache(_file_name(environment))
+    try:
+        if not _still_true(kept, environment):
+            return None
+        return [_node(record) for record in kept["nodes"]]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None  # written by some other version of this module
+
+
+def _still_true(kept: Any, environment: Environment) -> bool:
+    return (
+        isinstance(kept, dict)
+        and kept["format"] == FORMAT
+        and kept["environment"] == environment.fingerprint
+        and all(_same(stamp_of(path), stamp) for path, stamp in kept["watched"].items())
+        and all(environment.holders(package) == holders for package, holders in kept["packages"].items())
+    )
+
+
+def _same(now: Stamp | None, then: list[int] | None) -> bool:
+    return now == (None if then is None else tuple(then))
+
+
+def _too_fresh(environment: Environment, nodes: list[Discovered], started: int) -> bool:
+    stamps = [*environment.stamps, *(stamp for node in nodes for _, stamp in node.watched if stamp)]
+    now = time.time_ns()
+    return any(started - _COARSEST_CLOCK_NS <= moment <= now for stamp in stamps for moment in stamp[:2])
+
+
+def _write(environment: Environment, nodes: list[Discovered]) -> None:
+    packages = {node.package for node in nodes if node.package}
+    index = {
+        "format": FORMAT,
+        "environment": environment.fingerprint,
+        "packages": {package: environment.holders(package) for package in sorted(packages)},
+        "watched": {path: stamp for node in nodes for path, stamp in node.watched},
+        "nodes": [_record(node) for node in nodes],
+    }
+    if write_cache(_file_name(environment), index):
+        prune_cache(f"catalog-{environment_key()}-*.json", _KEPT_PER_ENVIRONMENT)
+
+
+def _record(node: Discovered) -> dict[str, Any]:
+    return {
+        "origin": astuple(node.origin),
+        "path": str(node.path) if node.path else None,
+        "body": node.body,
+        "problems": [asdict(problem) for problem in node.problems],
+    }
+
+
+def _node(record: dict[str, Any]) -> Discovered:
+    return Discovered(
+        origin=Origin(*record["origin"]),
+        path=Path(record["path"]) if record["path"] else None,
+        body=record["body"],
+        problems=tuple(Problem(**problem) for problem in record["problems"]),
+    )

@@ -1,0 +1,202 @@
+"""Importing a plugin in a process of its own, to learn whether this process could.
+
+A plugin may hang, end its process, print without end or take all memory while it is imported; here that costs one
+child process and a moment. The child's limits contain accidents. They are no sandbox against a plugin that means harm.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Thread
+from typing import IO, Any
+
+from tyqi_core.catalog.cache import environment_key, read_cache, write_cache
+from tyqi_core.catalog.manifest import Manifest
+
+TIMEOUT_S = 20.0
+MEMORY_MB = 1024
+_ERRORS_KEPT = 2000
+"""Bytes of the child's last output that are read for a reason."""
+_SINGLE_THREADED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+"""Libraries that reserve memory for each thread would otherwise meet the limit on a machine with many cores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the import of one node's plugin came to.
+
+    Attributes:
+        ok: it can be imported and is what its manifest says.
+        reason: why not; empty if ``ok``.
+        seconds: how long the import took, 0 if it did not end.
+        peak_mb: most memory the child held, in MiB; 0 where that is not known.
+        at: when this was tried, seconds since 1970.
+    """
+
+    ok: bool
+    reason: str = ""
+    seconds: float = 0.0
+    peak_mb: float = 0.0
+    at: float = 0.0
+
+
+class Verdicts:
+    """The last verdict on each node of this environment, kept between commands.
+
+    A verdict holds for one version of a distribution and one content of a manifest; it is forgotten with them.
+    """
+
+    def __init__(self, kept: Mapping[str, Verdict]) -> None:
+        self._kept = dict(kept)
+
+    @classmethod
+    def load(cls) -> Verdicts:
+        """The verdicts that were kept; none when there is no cache."""
+        kept = read_cache(_file_name())
+        try:
+            return cls({key: Verdict(**body) for key, body in kept.items()})
+        except (AttributeError, TypeError):
+            return cls({})
+
+    def of(self, manifest: Manifest) -> Verdict | None:
+        """The last verdict on a node, if it was probed as it is now."""
+        return self._kept.get(_key(manifest))
+
+    def keep(self, manifest: Manifest, verdict: Verdict) -> None:
+        """Remember a verdict, also for the next command."""
+        stale = f"{manifest.reference} "
+        self._kept = {key: kept for key, kept in self._kept.items() if not key.startswith(stale)}
+        self._kept[_key(manifest)] = verdict
+        write_cache(_file_name(), {key: asdict(kept) for key, kept in self._kept.items()})
+
+
+def probe(manifest: Manifest, *, timeout: float = TIMEOUT_S, memory_mb: int | None = None) -> Verdict:
+    """Import a node's plugin in a child process and say how that went.
+
+    Args:
+        manifest: the node.
+        timeout: seconds after which the child is killed.
+        memory_mb: most memory the child may allocate, in MiB; by default 1 GiB, or what the manifest declares if
+            that is more. Enforced where the system can (Linux).
+    """
+    limit = memory_mb or max(MEMORY_MB, manifest.resources.memory_mb)
+    with TemporaryDirectory(prefix="tyqi-probe-") as folder:
+        answer = Path(folder) / "verdict.json"
+        child = _start(answer, limit)
+        output = _Tail(child.stderr)
+        timed_out = _finish(child, _question(manifest), timeout)
+        verdict = _verdict(answer, child.returncode, output.text(), timeout if timed_out else None)
+    return replace(verdict, at=time.time())
+
+
+def _question(manifest: Manifest) -> bytes:
+    body = {"origin": asdict(manifest.origin), "path": str(manifest.path), "body": manifest.body}
+    return json.dumps(body).encode()
+
+
+def _start(answer: Path, memory_mb: int) -> subprocess.Popen[bytes]:
+    """The child. It learns the node through a pipe, so that no text of a plugin is ever part of a command."""
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "tyqi_core.catalog.probe_child", str(answer), str(memory_mb)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={
+            **os.environ,
+            **dict.fromkeys(_SINGLE_THREADED, "1"),
+            "PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path),
+        },
+        start_new_session=True,
+    )
+
+
+def _finish(child: subprocess.Popen[bytes], question: bytes, timeout: float) -> bool:
+    """Wait for the child and end whatever it has started; says whether it had to be killed."""
+    try:
+        _ask(child, question)
+        child.wait(timeout)
+    except subprocess.TimeoutExpired:
+        return True
+    else:
+        return False
+    finally:
+        _kill(child)
+
+
+def _ask(child: subprocess.Popen[bytes], question: bytes) -> None:
+    if child.stdin is None:
+        return
+    try:
+        with child.stdin as stream:
+            stream.write(question)
+    except OSError:  # it is gone already; its exit code tells
+        return
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    try:
+        if hasattr(os, "killpg"):
+            os.killpg(child.pid, signal.SIGKILL)  # its session: what it forked goes with it
+        else:
+            child.kill()
+    except (ProcessLookupError, PermissionError):
+        pass  # nothing of it is left
+    child.wait()
+
+
+class _Tail:
+    """Reads a pipe to its end, however much comes, and keeps the last bytes."""
+
+    def __init__(self, pipe: IO[bytes] | None) -> None:
+        self._pipe = pipe
+        self._kept = b""
+        self._thread = Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        while self._pipe and (chunk := self._pipe.read1(65536)):  # type: ignore[attr-defined]
+            self._kept = (self._kept + chunk)[-_ERRORS_KEPT:]
+
+    def text(self) -> str:
+        """What was written last. A process that escaped its session may hold the pipe open; it is not waited for."""
+        self._thread.join(timeout=1)
+        if self._pipe and not self._thread.is_alive():
+            self._pipe.close()
+        return self._kept.decode("utf-8", "replace").strip()
+
+
+def _verdict(answer: Path, code: int, output: str, timeout: float | None) -> Verdict:
+    if timeout is not None:
+        return Verdict(ok=False, reason=f"its import did not end within {timeout:g} s and was stopped")
+    try:
+        body: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
+        return Verdict(**body)
+    except (OSError, ValueError, TypeError):
+        last = output.splitlines()[-1][:300] if output else "it said nothing"
+        return Verdict(ok=False, reason=f"the process ended with {_told(code)} while it was imported: {last}")
+
+
+def _told(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:
+        return f"signal {-code}"
+
+
+def _file_name() -> str:
+    return f"probes-{environment_key()}.json"
+
+
+def _key(manifest: Manifest) -> str:
+    return f"{manifest.reference} {manifest.distribution_version} {manifest.entry_point} {manifest.digest}"

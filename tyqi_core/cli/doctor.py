@@ -1,0 +1,120 @@
+"""``tyqi doctor``."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal
+
+import click
+
+from tyqi_core.cli.output import answer_json, as_json, say
+from tyqi_core.errors import TyqiError
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. ``remedy`` says how to mend a ``fault`` or a ``warning``."""
+
+    subject: str
+    level: Literal["ok", "warning", "fault"]
+    text: str
+    remedy: str = ""
+
+
+@click.command(epilog="Example:  tyqi doctor --json")
+@click.option("--no-probe", is_flag=True, help="Do not import the plugins in subprocesses; look at what is static.")
+@as_json
+def doctor(*, no_probe: bool, json_wanted: bool) -> None:
+    """Check the installation and every installed node, and say how to mend what is broken.
+
+    Each plugin is imported in a process of its own, so that one that hangs or exits takes nothing along; the
+    verdict is kept for 'tyqi nodes'. Exit code 1 if there is a fault.
+    """
+    findings: list[Finding] = []
+    for finding in _look(probing=not no_probe):
+        findings.append(finding)
+        if not json_wanted:
+            click.echo(f"{finding.level:<8} {finding.subject}: {finding.text}")
+            if finding.remedy:
+                click.echo(f"         {finding.remedy}")
+    faults = sum(finding.level == "fault" for finding in findings)
+    if json_wanted:
+        answer_json({"ok": not faults, "findings": [_as_json(finding) for finding in findings]})
+    else:
+        say(f"{faults} faults." if faults != 1 else "1 fault.")
+    raise click.exceptions.Exit(1 if faults else 0)
+
+
+def _as_json(finding: Finding) -> dict[str, Any]:
+    body = {"subject": finding.subject, "level": finding.level, "text": finding.text}
+    return body | ({"remedy": finding.remedy} if finding.remedy else {})
+
+
+def _look(*, probing: bool) -> Iterator[Finding]:
+    yield Finding("python", "ok", f"{platform.python_version()} in {sys.prefix}")
+    yield Finding("tyqi-core", "ok", version("tyqi-core"))
+    yield from _optional_packages()
+    yield from _state_folder()
+    yield from _hooks()
+    yield from _nodes(probing=probing)
+
+
+def _optional_packages() -> Iterator[Finding]:
+    for package, purpose, extra in (("pillow", "picture files", "images"), ("torch", "torch nodes", "torch")):
+        try:
+            yield Finding(package, "ok", version(package))
+        except PackageNotFoundError:
+            remedy = f"If you need it: pip install 'tyqi-core[{extra}]'"
+            yield Finding(package, "warning", f"not installed; needed for {purpose}", remedy)
+
+
+def _state_folder() -> Iterator[Finding]:
+    from tyqi_core.settings import Settings
+
+    try:
+        state = Settings.load().state
+    except TyqiError as error:
+        yield Finding("settings", "fault", error.message, error.remedy or "Correct the file or variable.")
+        return
+    existing = next(folder for folder in (state, *state.absolute().parents) if folder.exists())
+    if os.access(existing, os.W_OK) and existing.is_dir():
+        yield Finding("state", "ok", f"{state} can be written")
+    else:
+        yield Finding("state", "fault", f"{state} cannot be written", "Name another folder in TYQI_STATE.")
+
+
+def _hooks() -> Iterator[Finding]:
+    from tyqi_core.hooks import load_hooks
+
+    for failure in load_hooks().failures:
+        remedy = f"pip install --upgrade {failure.distribution}, or pip uninstall {failure.distribution}"
+        yield Finding(f"hooks of {failure.distribution}", "fault", f"{failure.name}: {failure.reason}", remedy)
+
+
+def _nodes(*, probing: bool) -> Iterator[Finding]:
+    from tyqi_core.catalog.catalog import Catalog
+    from tyqi_core.catalog.probe import Verdicts, probe
+
+    verdicts = Verdicts.load()
+    for entry in Catalog.load(cache=False).entries():
+        manifest = entry.manifest
+        if manifest is None:
+            remedy = f"pip install --upgrade {entry.distribution}, or pip uninstall {entry.distribution}"
+            yield Finding(entry.id, "fault", entry.reason, remedy)
+            continue
+        if not probing:
+            yield Finding(entry.id, "ok", f"{manifest.version}, manifest valid")
+            continue
+        verdict = probe(manifest)
+        verdicts.keep(manifest, verdict)
+        if verdict.ok:
+            cost = f"imported in {verdict.seconds:.1f} s, {verdict.peak_mb:.0f} MiB"
+            yield Finding(entry.id, "ok", f"{manifest.version}, {cost}")
+        else:
+            remedy = f"pip install --upgrade {entry.distribution}, or pip uninstall {entry.distribution}"
+            yield Finding(entry.id, "fault", verdict.reason, remedy)

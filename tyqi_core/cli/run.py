@@ -1,0 +1,164 @@
+"""``tyqi run`` and ``tyqi resume``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tyqi_core.cli.output import INTERRUPTED, answer_json, as_json, say
+from tyqi_core.errors import UsageError
+from tyqi_core.settings import Settings
+
+if TYPE_CHECKING:
+    from tyqi_core.cli.batch import Batch
+    from tyqi_core.protocol.ports import PortType
+
+OUT = Path("tyqi-out")
+
+_out = click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=OUT,
+    show_default=True,
+    help="Folder for results.",
+)
+_threads = click.option("--threads", type=click.IntRange(1, 1024), help="How many tasks may execute at once.")
+
+
+@click.command(epilog="Example:  tyqi run project.yaml --inputs-dir pictures --out results --param wide_mm=2.5")
+@click.argument("project", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--input", "inputs", multiple=True, metavar="PORT=FILE", help="A run input; several of one port: a batch."
+)
+@click.option("--inputs-dir", metavar="[PORT=]DIR", help="Every file of a folder becomes a run.")
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A project parameter.")
+@click.option("--resume", "resumed", metavar="RUN", help="Go on with a run that failed or was cancelled.")
+@_threads
+@_out
+@as_json
+def run(
+    project: Path | None,
+    inputs: tuple[str, ...],
+    inputs_dir: str | None,
+    params: tuple[str, ...],
+    resumed: str | None,
+    *,
+    threads: int | None,
+    out: Path,
+    json_wanted: bool,
+) -> None:
+    """Inspect pictures with a project, in this process; no server is needed.
+
+    Each picture is a run of its own: one that fails takes no other along. Results go into a folder a picture below
+    --out, with an index.html over all of them, whose path is printed last. Exit code 1 if any run failed.
+    """
+    if resumed is not None:
+        _refuse_beside_resume(project, inputs, inputs_dir, params)
+        _resume(resumed, threads, out, json_wanted=json_wanted)
+        return
+    if project is None:
+        raise UsageError("a PROJECT file is missing", remedy="Example: tyqi run project.yaml --inputs-dir pictures")
+    from tyqi_core.app import open_project
+    from tyqi_core.catalog.catalog import Catalog
+    from tyqi_core.cli.batch import Batch
+    from tyqi_core.runtime.inputs import batches
+    from tyqi_core.runtime.types import input_types
+
+    settings, catalog = Settings.load(), Catalog.load()
+    opened = open_project(project, catalog, params=dict(parameter(text) for text in params))
+    given = list(given_inputs(input_types(opened.plan), inputs, inputs_dir))
+    with Batch(opened, catalog, settings, out, threads) as batch:
+        for files in batches(given):
+            batch.add(files)
+        finish(batch, json_wanted=json_wanted)
+
+
+@click.command(epilog="Example:  tyqi resume 3f2a")
+@click.argument("run")
+@_threads
+@_out
+@as_json
+def resume(run: str, *, threads: int | None, out: Path, json_wanted: bool) -> None:
+    """Go on with a run that failed or was cancelled: what was settled stays, the rest is run.
+
+    RUN is a run's id or an unambiguous beginning of it.
+    """
+    _resume(run, threads, out, json_wanted=json_wanted)
+
+
+def _resume(run_id: str, threads: int | None, out: Path, *, json_wanted: bool) -> None:
+    from tyqi_core.app import Project
+    from tyqi_core.catalog.catalog import Catalog
+    from tyqi_core.cli.batch import Batch
+    from tyqi_core.runtime.record import read_record
+
+    settings = Settings.load()
+    record = read_record(settings.state, run_id)
+    opened = Project(record.plan(), record.source())
+    with Batch(opened, Catalog.load(), settings, out, threads) as batch:
+        batch.resume(record)
+        finish(batch, json_wanted=json_wanted)
+
+
+def finish(batch: Batch, *, json_wanted: bool) -> None:
+    """Wait for the runs with a progress bar, write the page, print the answer."""
+    interrupted = not batch.wait()
+    for card in batch.failed():
+        error = card.error or {}
+        say(f"{card.name}: {card.status}: {error.get('code', '')}: {error.get('message', '')}")
+        if batch.resumable(card):
+            say(f"  To go on with it: tyqi resume {card.run_id}")
+    document = batch.document()
+    if json_wanted:
+        answer_json(document)
+    else:
+        say(f"{document['completed']} of {len(document['runs'])} runs completed.")
+        click.echo(document["report"])
+    if interrupted:
+        raise click.exceptions.Exit(INTERRUPTED)
+    raise click.exceptions.Exit(0 if document["ok"] else 1)
+
+
+def given_inputs(
+    types: Mapping[str, PortType], inputs: tuple[str, ...], folder: str | None
+) -> Iterator[tuple[str, Path]]:
+    """The files that ``--input`` and ``--inputs-dir`` name, each with the run input it is for."""
+    from tyqi_core.runtime.inputs import files_of, picture_input
+
+    for text in inputs:
+        name, separator, path = text.partition("=")
+        if not separator or not path:
+            raise UsageError(f"--input {text}: PORT=FILE is expected", remedy="Example: --input image=wall.png")
+        if name not in types:
+            raise UsageError(f"the project has no input '{name}'; it has {', '.join(types)}", code="UNKNOWN_INPUT")
+        yield name, Path(path)
+    if folder is not None:
+        name, separator, path = folder.partition("=")
+        if not separator or name not in types:
+            name, path = picture_input(types), folder
+        for file in files_of(Path(path)):
+            yield name, file
+
+
+def parameter(text: str) -> tuple[str, Any]:
+    """``NAME=VALUE``; the value is JSON where it reads as JSON, else a string."""
+    from tyqi_core.errors import InputError
+    from tyqi_core.protocol.validation import read_json
+
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise UsageError(f"--param {text}: NAME=VALUE is expected", remedy="Example: --param wide_mm=2.5")
+    try:
+        return name, read_json(value)
+    except InputError:
+        return name, value
+
+
+def _refuse_beside_resume(*given: Any) -> None:
+    if any(given):
+        raise UsageError(
+            "--resume takes its project, inputs and parameters from the run's record; leave the others out"
+        )

@@ -1,0 +1,61 @@
+"""Telling the hooks of trusted packages what tasks do. Costs nothing where nobody listens."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from tyqi_core.catalog.manifest import Manifest
+from tyqi_core.errors import TyqiError
+from tyqi_core.node import Context, Node
+from tyqi_core.runtime.execute import Executable, Executed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tyqi_core.hooks import Hooks
+
+
+class Watch:
+    """Executes attempts, and calls ``node_before``, ``node_after`` and ``node_failed`` around them.
+
+    Args:
+        hooks: whom to tell; ``None`` for nobody.
+    """
+
+    def __init__(self, hooks: Hooks | None) -> None:
+        watched = ("node_before", "node_after", "node_failed")
+        self._hooks = hooks if hooks is not None and any(hooks.implemented(name) for name in watched) else None
+
+    def run(
+        self, executable: Executable, node: Node, values: Sequence[Any], ctx: Context, names: tuple[str, str]
+    ) -> Executed:
+        """Execute one attempt.
+
+        Args:
+            executable: the task.
+            node: the living node.
+            values: of its bindings, in order.
+            ctx: the attempt's context.
+            names: run id and task instance.
+
+        Raises:
+            NodeError: as :meth:`Executable.run` does.
+        """
+        if self._hooks is None:
+            return executable.run(node, values, ctx)
+        subject = {"run_id": names[0], "task": names[1], "node": _pin(executable.manifest)}
+        self._hooks.notify("node_before", **subject, params=ctx.params)
+        begun = perf_counter()
+        try:
+            executed = executable.run(node, values, ctx)
+        except TyqiError as error:
+            self._hooks.notify("node_failed", **subject, error=error)
+            raise
+        seconds = perf_counter() - begun
+        self._hooks.notify("node_after", **subject, outcome=executed.result.outcome, seconds=seconds)
+        return executed
+
+
+def _pin(manifest: Manifest) -> str:
+    return f"{manifest.id}@{manifest.version}"
