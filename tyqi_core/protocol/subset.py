@@ -239,8 +239,26 @@ def _together(schema: Mapping[str, Any], parts: list[str | int]) -> Iterator[Sch
         beside = sorted(set(schema) - {"$ref"} - set(ANNOTATIONS) - (set() if parts else {*_ROOT_ONLY, "definitions"}))
         if beside:
             yield SchemaProblem(json_path(parts), f"draft-07 ignores what stands beside $ref, here {', '.join(beside)}")
+    yield from _required_but_unknown(schema, parts)
     if "multipleOf" in schema and schema.get("type") != "integer":
         yield SchemaProblem(json_path(parts), "'multipleOf' needs type: integer beside it")
+
+
+def _required_but_unknown(schema: Mapping[str, Any], parts: list[str | int]) -> Iterator[SchemaProblem]:
+    """fastjsonschema refuses such schemas; they are a slip of the pen anyway."""
+    required, properties = schema.get("required", []), schema.get("properties", {})
+    well_formed = _names(required) is None and isinstance(properties, dict)
+    if not well_formed or schema.get("additionalProperties") not in (False, {}):
+        return
+    for name in required:
+        if name not in properties:
+            near = get_close_matches(name[:40], properties, n=1)
+            yield SchemaProblem(
+                json_path([*parts, "required"]),
+                f"the key {echo(name, 60)} is required but not among the properties",
+                found=echo(name, 60),
+                nearest=near[0] if near else None,
+            )
 
 
 def _one(argument: Any, parts: list[str | int], root: Mapping[str, Any]) -> Iterator[SchemaProblem]:

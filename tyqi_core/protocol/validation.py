@@ -150,6 +150,8 @@ def _closest_branch(error: Any) -> list[Any] | None:
         return None
     depth = len(error.instance_path)
     meant = [branch for branch in branches if not any(_wrong_kind(inner, depth) for inner in branch)]
+    if len(meant) > 1:  # then the one whose faults all lie further in, if that is one
+        meant = [branch for branch in meant if all(len(inner.instance_path) > depth for inner in branch)]
     return meant[0] if len(meant) == 1 else None
 
 

@@ -1,8 +1,8 @@
 """Write the clean pictures that the shipped model learns from and is calibrated on.
 
 They are cut from the brick, gravel and grass photographs (512 x 512, grey, CC0) in scikit-image's wheel; nothing is
-downloaded. The right half of each photograph is left alone: it is the test's (``region="test"`` of tyqi-node-synth). Of the left
-half, the upper 320 rows are for training and the lower 192 for calibration.
+downloaded. The right half of each photograph is left alone: it is the test's (``region="test"`` of tyqi-node-synth). Of
+the left half, the upper 320 rows are for training and the lower 192 for calibration.
 
 Example: python training/make_pictures.py training/pictures
 """

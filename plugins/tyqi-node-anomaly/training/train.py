@@ -8,15 +8,17 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
-import numpy as np
 import torch
 import yaml
-from tyqi_node_anomaly import nodes
 
 from tyqi_core.node import LocalContext
+from tyqi_node_anomaly import nodes
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PROJECT = Path(__file__).parent / "project.yaml"
 
@@ -34,9 +36,16 @@ def main(pictures: Path, out: Path, overrides: dict[str, Any]) -> None:
 
 
 def _features(folder: Path) -> list[np.ndarray]:
-    images = [cv2.imread(str(path))[..., ::-1] for path in sorted(folder.glob("*.png"))]
+    images = [_picture(path) for path in sorted(folder.glob("*.png"))]
     cut = nodes.Pieces().process({"images": images}, LocalContext(params={"largest": 512}))["pieces"]
     return [nodes.Features().process({"image": piece}, LocalContext())["features"] for piece in cut]
+
+
+def _picture(path: Path) -> np.ndarray:
+    image = cv2.imread(str(path))
+    if image is None:
+        raise SystemExit(f"{path} is no picture")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def _show(fraction: float, note: str) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from tyqi_core.node import Context, Inputs, Node, Outcome, Outputs, node
 from tyqi_node_anomaly import calibration, model, network, scoring, training
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 class Score(Node):

@@ -94,8 +94,14 @@ class Colour(str, enum.Enum):
         ([0.5] * 1000 + [math.nan], "$[1000]: expected a finite number"),
         ({"a": (1, 2)}, "found tuple; return list(x)"),
         (np.float64(0.5), "found numpy.float64; return float(x)"),
-        ({"area": np.float32(0.5)}, "$.area: expected plain JSON (dict, list, str, int, float, bool, None), found numpy.float32; return float(x)"),
-        ([np.int64(3)], "$[0]: expected plain JSON (dict, list, str, int, float, bool, None), found numpy.int64; return int(x)"),
+        (
+            {"area": np.float32(0.5)},
+            "$.area: expected plain JSON (dict, list, str, int, float, bool, None), found numpy.float32; return float(x)",
+        ),
+        (
+            [np.int64(3)],
+            "$[0]: expected plain JSON (dict, list, str, int, float, bool, None), found numpy.int64; return int(x)",
+        ),
         (np.bool_(True), "found numpy.bool; return bool(x)"),
         (np.zeros(3), "found numpy.ndarray; return x.tolist()"),
         ({1: "a"}, "$: expected string keys, found the key 1 of type int"),

@@ -35,7 +35,22 @@ def port(name: str, **rest: Any) -> PortType:
 
 @st.composite
 def port_types(draw: st.DrawFn) -> PortType:
-    name = draw(st.sampled_from(["image", "mask", "anomaly_map", "tensor", "detections", "measurements", "table", "json", "bytes", "video_frame"]))
+    name = draw(
+        st.sampled_from(
+            [
+                "image",
+                "mask",
+                "anomaly_map",
+                "tensor",
+                "detections",
+                "measurements",
+                "table",
+                "json",
+                "bytes",
+                "video_frame",
+            ]
+        )
+    )
     declaration: dict[str, Any] = {"type": name}
     if name in {"image", "video_frame"}:
         declaration["dtype"] = draw(st.lists(st.sampled_from(["uint8", "uint16", "float32"]), min_size=1, unique=True))
@@ -47,7 +62,9 @@ def port_types(draw: st.DrawFn) -> PortType:
     if name == "json" and draw(st.booleans()):
         declaration["schema"] = draw(st.sampled_from(JSON_SCHEMAS))
     if name == "bytes" and draw(st.booleans()):
-        declaration["media_type"] = draw(st.lists(st.sampled_from(["application/pdf", "text/csv"]), min_size=1, unique=True))
+        declaration["media_type"] = draw(
+            st.lists(st.sampled_from(["application/pdf", "text/csv"]), min_size=1, unique=True)
+        )
     if draw(st.booleans()):
         declaration |= {"list": True, "null_items": draw(st.booleans())}
     return PortType.parse(declaration)
@@ -69,7 +86,11 @@ def values_of(draw: st.DrawFn, kind: PortType) -> Any:
     if kind.name == "image":
         return draw(image_values(kind.constraints))
     if kind.name == "video_frame":
-        return {"image": draw(image_values(kind.constraints)), "index": draw(st.integers(0, 9)), "timestamp_s": draw(st.floats(0, 9))}
+        return {
+            "image": draw(image_values(kind.constraints)),
+            "index": draw(st.integers(0, 9)),
+            "timestamp_s": draw(st.floats(0, 9)),
+        }
     if kind.name == "mask":
         return draw(arrays.arrays(np.uint8, (2, 3)))
     if kind.name == "anomaly_map":
@@ -82,17 +103,42 @@ def values_of(draw: st.DrawFn, kind: PortType) -> Any:
         return draw(st.binary(max_size=4))
     names, units = st.text(min_size=1, max_size=3), st.sampled_from(["mm", ""])
     if kind.name == "detections":
-        return [{"box": [0, 1.5, 4, 2], "score": draw(st.floats(0, 1)), "label": draw(names)} for _ in range(draw(st.integers(0, 2)))]
+        return [
+            {"box": [0, 1.5, 4, 2], "score": draw(st.floats(0, 1)), "label": draw(names)}
+            for _ in range(draw(st.integers(0, 2)))
+        ]
     if kind.name == "measurements":
-        entry = st.fixed_dictionaries({"value": st.none() | st.floats(-9, 9), "unit": units}, optional={"note": st.text(max_size=3)})
+        entry = st.fixed_dictionaries(
+            {"value": st.none() | st.floats(-9, 9), "unit": units}, optional={"note": st.text(max_size=3)}
+        )
         return draw(st.dictionaries(names, entry, max_size=3))
     if kind.name == "table":
-        return {"columns": [{"name": "a", "unit": draw(units)}], "rows": draw(st.lists(st.lists(st.none() | st.integers(0, 3) | names, min_size=1, max_size=1), max_size=2))}
-    samples = [None, 0, 0.5, 1, 7, "a", [], [0.5, 1], [1], {}, {"columns": 1}, {"a": {"value": 1, "unit": "m"}}, [{"box": 1}], [[1, 2]]]
+        return {
+            "columns": [{"name": "a", "unit": draw(units)}],
+            "rows": draw(st.lists(st.lists(st.none() | st.integers(0, 3) | names, min_size=1, max_size=1), max_size=2)),
+        }
+    samples = [
+        None,
+        0,
+        0.5,
+        1,
+        7,
+        "a",
+        [],
+        [0.5, 1],
+        [1],
+        {},
+        {"columns": 1},
+        {"a": {"value": 1, "unit": "m"}},
+        [{"box": 1}],
+        [[1, 2]],
+    ]
     return draw(st.sampled_from([value for value in samples if checker(kind)(value) is None]))
 
 
-RELAXED = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+RELAXED = settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
 
 
 @RELAXED
@@ -134,7 +180,10 @@ def test_a_type_accepts_itself_and_survives_its_own_json(kind: PortType) -> None
         (port("json", schema={"type": "array"}), port("detections")),
         (port("json", schema={"type": "object", "required": ["rows"]}), port("table")),
         (port("json", schema={"type": "number"}), port("json", schema={"type": "integer"})),
-        (port("json", schema={"type": "number"}, list=True), port("json", schema={"type": "array", "items": {"type": "integer"}})),
+        (
+            port("json", schema={"type": "number"}, list=True),
+            port("json", schema={"type": "array", "items": {"type": "integer"}}),
+        ),
     ],
 )
 def test_a_wider_type_accepts_a_narrower_one(needed: PortType, offered: PortType) -> None:
@@ -156,7 +205,11 @@ def test_a_wider_type_accepts_a_narrower_one(needed: PortType, offered: PortType
         (port("bytes", media_type="text/csv"), port("bytes"), "it may be other than text/csv"),
         (port("measurements"), port("json"), "measurements is needed, json is given"),
         (port("json"), port("image"), "json is needed, image (uint8, rgb) is given"),
-        (port("json", schema={"type": "number", "maximum": 1}), port("json", schema={"type": "number"}), "above the accepted maximum of 1"),
+        (
+            port("json", schema={"type": "number", "maximum": 1}),
+            port("json", schema={"type": "number"}),
+            "above the accepted maximum of 1",
+        ),
         (port("json", schema={"type": "object", "required": ["a"]}), port("table"), 'the key "a" is needed'),
     ],
 )
@@ -235,7 +288,11 @@ def with_value(array: Any, value: float) -> Any:
         (port("image"), None, "found None"),
         (port("image", dtype=["uint16"]), np.zeros((4, 6, 3), ">u2"), "big-endian"),
         (port("image", dtype=["float32"]), with_value(np.ones((4, 6, 3), np.float32), np.nan), "NaN or infinity"),
-        (port("image"), np.lib.stride_tricks.as_strided(np.zeros(3, np.uint8), (40_000, 40_000, 3), (0, 0, 1)), "strided"),
+        (
+            port("image"),
+            np.lib.stride_tricks.as_strided(np.zeros(3, np.uint8), (40_000, 40_000, 3), (0, 0, 1)),
+            "strided",
+        ),
         (port("mask"), np.zeros((4, 6), bool), "return x.astype(numpy.uint8)"),
         (port("mask"), np.zeros((4, 6, 1), np.uint8), "found shape (4, 6, 1)"),
         (port("anomaly_map"), with_value(FLOATS, np.inf), "NaN or infinity"),
@@ -265,7 +322,11 @@ def with_value(array: Any, value: float) -> Any:
         (port("video_frame"), {"image": RGB[:, :, 0], "index": 0, "timestamp_s": 0.0}, "$.image: expected an image"),
         (port("image", list=True), [RGB, RGB[:0]], "item 1: expected an image"),
         (port("image", list=True), (RGB,), "expected a list, found tuple of length 1"),
-        (port("image", list=True), [RGB, None], "item 1: expected an image, numpy.ndarray uint8 (H, W, 3) in RGB order, found None"),
+        (
+            port("image", list=True),
+            [RGB, None],
+            "item 1: expected an image, numpy.ndarray uint8 (H, W, 3) in RGB order, found None",
+        ),
     ],
 )
 def test_a_value_that_does_not_fit_is_told_in_one_sentence(kind: PortType, value: Any, expected: str) -> None:

@@ -32,7 +32,9 @@ NUMBERS = st.one_of(
 )
 SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS)
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(NAMES, inner, max_size=4)), max_leaves=8
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(NAMES, inner, max_size=4)),
+    max_leaves=8,
 )
 PATTERNS = st.sampled_from(
     [
@@ -101,7 +103,10 @@ def values_near(draw: st.DrawFn, schema: Any) -> Any:
     kind = kind if isinstance(kind, str) else draw(st.sampled_from(kind))
     if kind == "array":
         item = schema.get("items", {})
-        size = {"min_size": min(schema.get("minItems", 0), 4), "max_size": max(schema.get("maxItems", 3), schema.get("minItems", 0))}
+        size = {
+            "min_size": min(schema.get("minItems", 0), 4),
+            "max_size": max(schema.get("maxItems", 3), schema.get("minItems", 0)),
+        }
         return draw(st.lists(values_near(item), min_size=size["min_size"], max_size=min(5, size["max_size"])))
     if kind == "object":
         keys = [*schema.get("required", ()), *schema.get("properties", {}), *draw(st.lists(NAMES, max_size=1))]
@@ -111,7 +116,9 @@ def values_near(draw: st.DrawFn, schema: Any) -> Any:
             if key in schema.get("required", ()) or draw(st.booleans())
         }
     if kind in {"number", "integer"}:
-        bounds = [schema[key] for key in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum") if key in schema]
+        bounds = [
+            schema[key] for key in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum") if key in schema
+        ]
         near = [bound + step for bound in bounds for step in (-1, 0, 1)]
         return draw(st.one_of(st.sampled_from(near), NUMBERS) if near else NUMBERS)
     if kind == "string":
@@ -203,7 +210,9 @@ def looser(draw: st.DrawFn, schema: dict[str, Any]) -> dict[str, Any]:
         if isinstance(argument, bool) or not draw(st.booleans()):
             continue
         if keyword in {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"}:
-            result[keyword] = max(0, argument - 1) if keyword.startswith("min") and keyword != "minimum" else argument - 1
+            result[keyword] = (
+                max(0, argument - 1) if keyword.startswith("min") and keyword != "minimum" else argument - 1
+            )
         elif keyword in {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"}:
             result[keyword] = argument + 1
         elif keyword in {"items", "additionalProperties", "propertyNames"}:
@@ -239,7 +248,10 @@ def test_a_value_of_a_schema_that_is_proved_to_be_within_another_is_valid_there(
         ({"enum": ["a", "b"]}, {"type": "string", "maxLength": 1}),
         ({"type": "boolean"}, {"enum": [True, False, None]}),
         ({"type": "string", "pattern": "^a$", "minLength": 1}, {"type": "string", "pattern": "^a$"}),
-        ({"type": "array", "items": {"type": "integer"}, "maxItems": 3}, {"type": "array", "items": {"type": "number"}}),
+        (
+            {"type": "array", "items": {"type": "integer"}, "maxItems": 3},
+            {"type": "array", "items": {"type": "number"}},
+        ),
         ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, {"type": ["number", "null"]}),
         ({"type": ["integer", "null"]}, {"anyOf": [{"type": "null"}, {"type": "number"}]}),
         (
@@ -277,7 +289,9 @@ def test_what_does_not_hold_is_not_proved(inner: dict[str, Any], outer: dict[str
 
 @st.composite
 def patterns(draw: st.DrawFn) -> str:
-    atoms = st.sampled_from(["a", "b", "-", r"\.", "[a-c]", "[^a]", "[0-9_]", r"[\]x]", "[a-]", "(a|b)", "(?:-a)", "( )"])
+    atoms = st.sampled_from(
+        ["a", "b", "-", r"\.", "[a-c]", "[^a]", "[0-9_]", r"[\]x]", "[a-]", "(a|b)", "(?:-a)", "( )"]
+    )
     repeats = st.sampled_from(["", "", "?", "*", "+", "{2}", "{1,}", "{0,2}"])
     return "^" + "".join(atom + repeat for atom, repeat in draw(st.lists(st.tuples(atoms, repeats), max_size=5))) + "$"
 
@@ -294,6 +308,8 @@ def test_engines_agree_on_every_pattern_of_the_grammar(pattern: str, texts: list
 
 def test_the_one_place_where_the_reference_reads_a_pattern_differently_is_a_last_newline() -> None:
     schema = {"pattern": "^a$"}
-    assert jsonschema.Draft7Validator(schema).is_valid("a\n")  # Python's `$`; ECMA 262, which JSON Schema names, says no
+    assert jsonschema.Draft7Validator(schema).is_valid(
+        "a\n"
+    )  # Python's `$`; ECMA 262, which JSON Schema names, says no
     assert not compiled(schema).is_valid("a\n")
     assert not third_verdict(schema, "a\n")
