@@ -100,6 +100,13 @@ def test_ways_are_counted_the_most_frequent_first(facade, cards):
     assert rows == ["3", "2", "2", "1"]
 
 
+def test_a_decision_by_expression_is_told_by_its_expression(facade):
+    cards = [RunCard("a", path=("T1 crack", "T2a2 T2a3")), RunCard("b", path=("T1 crack", "T2a2 default"))]
+    text = Page(batch_page(cards, project="facade", plan=facade)).text
+    assert "T1 crack → T2a2 measurements.max_width.value > 3.5" in text
+    assert "T1 crack → T2a2 otherwise" in text
+
+
 def test_the_drawing_counts_the_items_on_the_branches(cards, facade):
     text = Page(batch_page(cards, project=facade.project, plan=facade)).text
     assert "crack ×3" in text
