@@ -39,7 +39,7 @@ def test_every_node_has_a_manifest(manifests):
     assert set(manifests) == set(NODES)
 
 
-@pytest.mark.parametrize("name", ["score", "refine", "grade", "map", "features"])
+@pytest.mark.parametrize("name", ["score", "refine", "grade", "map", "pieces", "features"])
 def test_a_node_gives_what_its_manifest_declares_on_its_own_example(read, ready, example_tile, name):
     manifest = read(name)
     example = manifest.examples[0]
@@ -56,7 +56,7 @@ def test_a_node_gives_what_its_manifest_declares_on_its_own_example(read, ready,
 def test_training_gives_what_its_manifests_declare(read, ready, wall, monkeypatch):
     monkeypatch.setattr("tyqi_node_anomaly.calibration.TILES_PER_PICTURE", 2)
     cutter, ctx = ready(nodes.Pieces, "pieces")
-    pieces = cutter.process({"images": [wall(size=96)]}, ctx)
+    pieces = cutter.process({"image": wall(size=96)}, ctx)
     assert checker(read("pieces").outputs["pieces"].type)(pieces["pieces"]) is None
     looker, ctx = ready(nodes.Features, "features")
     features = [looker.process({"image": piece}, ctx)["features"] for piece in pieces["pieces"]]

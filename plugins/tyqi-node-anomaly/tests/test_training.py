@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -111,13 +112,22 @@ def test_what_is_pasted_changes_the_crop_only_where_the_truth_says_so():
     assert 0 < float(spoilt.mean()) < 1
 
 
-def test_pieces_cover_the_pictures_without_overlap(context):
-    images = [np.arange(7 * 9 * 3, dtype=np.uint8).reshape(7, 9, 3), np.zeros((4, 4, 3), np.uint8)]
-    ctx = LocalContext(params={"largest": 4})
-    pieces = nodes.Pieces().process({"images": images}, ctx)["pieces"]
-    assert [piece.shape[:2] for piece in pieces] == [(4, 3), (4, 3), (4, 3), (3, 3), (3, 3), (3, 3), (4, 4)]
-    assert np.array_equal(np.vstack([np.hstack(pieces[:3]), np.hstack(pieces[3:6])]), images[0])
+def test_pieces_cover_a_sheet_without_overlap():
+    sheet = np.arange(7 * 9 * 3, dtype=np.uint8).reshape(7, 9, 3)
+    pieces = nodes.Pieces().process({"image": sheet}, LocalContext(params={"largest": 4}))["pieces"]
+    assert [piece.shape[:2] for piece in pieces] == [(4, 3), (4, 3), (4, 3), (3, 3), (3, 3), (3, 3)]
+    assert np.array_equal(np.vstack([np.hstack(pieces[:3]), np.hstack(pieces[3:])]), sheet)
     assert all(piece.flags.c_contiguous for piece in pieces)
+
+
+def test_the_sheets_are_cut_into_one_piece_a_surface(script, tmp_path):
+    tasks = yaml.safe_load(PROJECT.read_text(encoding="utf-8"))["tasks"]
+    for path, task, height in zip(
+        script("training/make_pictures.py").write(tmp_path), (tasks["seen"], tasks["unseen"]), (320, 192), strict=True
+    ):
+        sheet = cv2.imread(str(path))
+        pieces = nodes.Pieces().process({"image": sheet}, LocalContext(params=task["params"]))["pieces"]
+        assert [piece.shape for piece in pieces] == [(height, 256, 3)] * 3
 
 
 def test_training_calibration_and_test_areas_of_a_photograph_do_not_overlap(script):

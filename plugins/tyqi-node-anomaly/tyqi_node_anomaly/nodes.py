@@ -91,12 +91,11 @@ class Map(Node):
 
 
 class Pieces(Node):
-    """Clean pictures cut into pieces of bounded size."""
+    """A picture cut into pieces of bounded size."""
 
     def process(self, inputs: Inputs, ctx: Context) -> Outputs:
-        """Cut every picture."""
-        largest = ctx.params["largest"]
-        return {"pieces": [piece for image in inputs["images"] for piece in training.pieces(image, largest)]}
+        """Cut the picture."""
+        return {"pieces": training.pieces(inputs["image"], ctx.params["largest"])}
 
 
 class Features(Node):

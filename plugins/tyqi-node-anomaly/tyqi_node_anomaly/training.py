@@ -7,7 +7,6 @@ tone, or lightened and darkened. Nothing here draws a crack or a spall: those ar
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +48,7 @@ def train(
     optimiser = torch.optim.AdamW(detector.parameters(), lr=3e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps, pct_start=0.2)
     for step in range(steps):
-        clean, foreign = (torch.stack([_surface(planes, crop, rng) for _ in range(batch)]) for _ in range(2))
+        clean, foreign = (torch.stack([crop_of(_pick(planes, rng), crop, rng) for _ in range(batch)]) for _ in range(2))
         odd, truth = pasted(clean, foreign, rng)
         logits = detector(disturbed(odd, rng).to(device))
         loss = _loss(logits, functional.avg_pool2d(truth, 2).to(device))
@@ -111,15 +110,6 @@ def _pick(planes: Sequence[Tensor], rng: torch.Generator) -> Tensor:
 
 def _uniform(low: float, high: float, rng: torch.Generator, *shape: int) -> Tensor:
     return torch.rand(shape, generator=rng) * (high - low) + low
-
-
-def _surface(planes: Sequence[Tensor], crop: int, rng: torch.Generator) -> Tensor:
-    """A crop, or two crops blended: surfaces that no picture shows, against learning the pictures by heart."""
-    one = crop_of(_pick(planes, rng), crop, rng)
-    if torch.rand((), generator=rng) < 0.5:
-        return one
-    other, share = crop_of(_pick(planes, rng), crop, rng), float(_uniform(0.3, 0.7, rng))
-    return (share * one + (1 - share) * other) / math.hypot(share, 1 - share)
 
 
 def crop_of(plane: Tensor, size: int, rng: torch.Generator) -> Tensor:

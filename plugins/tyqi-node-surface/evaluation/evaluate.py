@@ -15,10 +15,10 @@ import argparse
 from typing import Any
 
 import numpy as np
-from tyqi_node_surface.nodes import Triage
-from tyqi_node_synth.drawing import SURFACES, draw_crack, draw_spall, texture
 
 from tyqi_core.node import LocalContext, Outcome
+from tyqi_node_surface.nodes import Triage
+from tyqi_node_synth.drawing import SURFACES, draw_crack, draw_spall, texture
 
 CLASSES = ("crack", "spall", "clean")
 LEVELS: dict[str, dict[str, Any]] = {
@@ -43,9 +43,8 @@ def judged(node: Triage, kind: str, surface: str, index: int, level: str) -> tup
 
 def confusion(node: Triage, pictures: int, level: str) -> None:
     """Print who is taken for whom, and how sure the node was."""
-    print(
-        f"\n{level} cracks\n\n| surface | truth | as crack | as spall | as clean | mean score, right | mean score, wrong |"
-    )
+    print(f"\n{level} cracks\n")
+    print("| surface | truth | as crack | as spall | as clean | mean score, right | mean score, wrong |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     kinds = CLASSES if level == "plain" else ("crack",)
     for surface in SURFACES:

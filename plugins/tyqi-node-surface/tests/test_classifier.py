@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from tyqi_node_surface.classifier import decide, fit, from_json, shipped
 from tyqi_node_surface.features import NAMES, describe
 

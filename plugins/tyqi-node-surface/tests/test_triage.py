@@ -5,9 +5,9 @@ from importlib.resources import files
 import cv2
 import numpy as np
 import pytest
-from tyqi_node_surface.nodes import Triage
 
 from tyqi_core.node import LocalContext
+from tyqi_node_surface.nodes import Triage
 
 
 @pytest.fixture

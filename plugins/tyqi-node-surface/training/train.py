@@ -4,7 +4,8 @@
     python training/train.py
 
 Draws pictures of the training halves of scikit-image's photographs (``region="train"`` of tyqi-node-synth), a third of
-them with a crack, a third with a spall, a third clean. Seeded: the same versions give the same file. Takes some minutes.
+them with a crack, a third with a spall, a third clean. Seeded: the same versions give the same file. Takes some
+minutes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
 import tyqi_node_surface
 from tyqi_node_surface.classifier import WEIGHTS, fit
 from tyqi_node_surface.features import NAMES, describe

@@ -1,8 +1,8 @@
 """What is told about a picture before it is judged: numbers on its strongest line and on its strangest patch.
 
-Lines and patches are looked for with the functions of ``crack.segment`` 2 and ``spall.segment``. Each number is either a
-ratio to what the picture's own texture gives, or to the picture's own size, so that pictures of different surfaces and
-sizes compare. Heavy-tailed numbers are taken as logarithms.
+Lines and patches are looked for with the functions of ``crack.segment`` 2 and ``spall.segment``. Numbers that depend on
+the surface are taken relative to what the picture's own texture gives, lengths relative to the picture's side, so that
+pictures of different surfaces and sizes compare. Heavy-tailed numbers are taken as logarithms.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import astuple, dataclass, fields
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from tyqi_node_crack.ridge import gather, ridges, strongest_by_tile
 from tyqi_node_crack.shapes import hysteresis
 from tyqi_node_spall.segmentation import colour_distance, without_thin_structure

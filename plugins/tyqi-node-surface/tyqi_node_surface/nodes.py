@@ -10,7 +10,7 @@ from tyqi_node_surface.features import describe
 class Triage(Node):
     """``surface.triage``: crack, spall or clean."""
 
-    def setup(self, ctx: Context) -> None:  # noqa: ARG002 - the weights come with the package
+    def setup(self, ctx: Context) -> None:
         """Read the shipped weights."""
         self.classifier = shipped()
 

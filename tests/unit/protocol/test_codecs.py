@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import pickle
@@ -192,10 +193,8 @@ def test_bundles_within_bundles_end_somewhere() -> None:
 @given(st.binary(max_size=200), st.sampled_from([ARRAY, BUNDLE, "application/json", "application/vnd.tyqi.tensor"]))
 def test_random_bytes_are_refused_or_decoded_but_never_crash(data: bytes, media_type: str) -> None:
     for payload in (data, b"TPAR\1" + data, b"TPBU\1\0\0\0" + data):
-        try:
+        with contextlib.suppress(InputError):  # anything else would be a crash
             decode_any(Encoded(media_type, payload))
-        except InputError as error:
-            assert error.code == "PAYLOAD_DAMAGED"
 
 
 class Trap:
