@@ -17,7 +17,7 @@ from tyqi_core.workflow.items import Items
 from tyqi_core.workflow.model import Use
 from tyqi_core.workflow.plan import ON_ERROR
 from tyqi_core.workflow.references import Reference
-from tyqi_core.workflow.slots import ERROR_TYPE
+from tyqi_core.workflow.slots import ERROR_TYPE, misfit
 from tyqi_core.workflow.structure import Structure
 
 
@@ -30,7 +30,7 @@ class Candidate(NamedTuple):
 
     def fits(self, port: Port) -> bool:
         """Whether the port takes every value that this may have."""
-        return bool(self.types) and all(port.type.accepts(given) is None for given in self.types)
+        return bool(self.types) and all(misfit(port.type, given) is None for given in self.types)
 
 
 class Implicit:

@@ -101,7 +101,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class TaskModel:
-    """One task as it was written. ``None`` and empty mean: not there. ``broken``: fields that were there and unsound."""
+    """One task as it was written. ``None`` and empty mean: not there. ``broken``: fields that are there but unsound."""
 
     id: str
     node: str | None

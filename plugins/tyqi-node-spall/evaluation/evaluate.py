@@ -17,10 +17,10 @@ from importlib.resources import files
 import numpy as np
 import numpy.typing as npt
 import yaml
-from tyqi_node_spall.nodes import SpallSegmenter, area
-from tyqi_node_synth.drawing import SURFACES, Surface, draw_crack, draw_spall, texture
 
 from tyqi_core.node import LocalContext
+from tyqi_node_spall.nodes import SpallSegmenter, area
+from tyqi_node_synth.drawing import SURFACES, Surface, draw_crack, draw_spall, texture
 
 Array = npt.NDArray[np.uint8]
 MISSED = 0.1  # a spall of which less than this share is found counts as missed

@@ -20,14 +20,19 @@ NODES = """
 surface.triage: {in: {image: image}, out: {score: fraction}, outcomes: [crack, spall, clean]}
 crack.segment: {in: {image: image}, out: {mask: mask}}
 crack.skeleton: {in: {mask: mask}, out: {skeleton: mask}}
-crack.width: {in: {mask: mask, skeleton: mask}, out: {measurements: measurements, mask: mask}, params: {mm_per_px: {type: number, minimum: 0, default: 0, description: "mm"}}}
+crack.width:
+  in: {mask: mask, skeleton: mask}
+  out: {measurements: measurements, mask: mask}
+  params: {mm_per_px: {type: number, minimum: 0, default: 0, description: "mm"}}
 spall.segment: {in: {image: image}, out: {mask: mask}}
 spall.area: {in: {mask: mask}, out: {measurements: measurements, mask: mask}}
 image.decode: {in: {data: bytes}, out: {image: image}}
 image.filter: {in: {image: image}, out: {image: image}}
 image.resize: {in: {image: image}, out: {image: image}}
 image.tiles: {in: {image: image}, out: {tiles: image*, grid: object}}
-align.register: {in: {image: image, reference: image}, out: {image: image, transform: object, measurements: measurements}}
+align.register:
+  in: {image: image, reference: image}
+  out: {image: image, transform: object, measurements: measurements}
 align.stitch: {in: {strips: image*}, out: {image: image, measurements: measurements}}
 anomaly.score: {in: {image: image}, out: {score: positive, map: anomaly_map}, outcomes: [odd, fine]}
 anomaly.refine: {in: {image: image}, out: {finding: object}}
@@ -37,7 +42,16 @@ detect.blobs: {in: {image: image}, out: {detections: detections}}
 report.severity: {in: {measurements: measurements?, score: number?}, out: {severity: severity}}
 report.annotate: {in: {image: image, mask: mask?, map: anomaly_map?, detections: detections?}, out: {image: image}}
 report.closeup: {in: {image: image, mask: mask}, out: {closeup: image}}
-report.page: {in: {image: image, annotated: image?, closeup: image?, measurements: measurements?, severity: object?, map: anomaly_map?, detections: detections?}, out: {page: html, report: object}}
+report.page:
+  in:
+    image: image
+    annotated: image?
+    closeup: image?
+    measurements: measurements?
+    severity: object?
+    map: anomaly_map?
+    detections: detections?
+  out: {page: html, report: object}
 synth.texture: {in: {}, out: {image: image}}
 """
 
