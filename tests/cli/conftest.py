@@ -76,5 +76,5 @@ def picture(path: Path, *, crack: bool = True, size: int = 96) -> Path:
         for column in range(10, size - 10):
             row = size // 2 + int(6 * np.sin(column / 9))
             pixels[row - 1 : row + 2, column] = 40
-    Image.fromarray(pixels.astype(np.uint8)).save(path)
+    Image.fromarray(pixels.astype(np.uint8)).save(path, "PNG")
     return path

@@ -88,9 +88,10 @@ def bad_pictures(folder: Path) -> dict[str, str]:
 
 def png_header(width: int, height: int) -> bytes:
     """A PNG that claims a size and holds next to nothing."""
-    header = b"IHDR" + width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 2, 0, 0, 0])
-    chunk = (13).to_bytes(4, "big") + header + zlib.crc32(header).to_bytes(4, "big")
-    return b"\x89PNG\r\n\x1a\n" + chunk
+    size = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 2, 0, 0, 0])
+    chunks = [b"IHDR" + size, b"IDAT" + zlib.compress(bytes(1000)), b"IEND"]
+    framed = [(len(one) - 4).to_bytes(4, "big") + one + zlib.crc32(one).to_bytes(4, "big") for one in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
 
 
 def test_unusable_pictures_are_refused_with_their_codes_and_leave_nothing_behind(folder, tyqi):
@@ -173,7 +174,7 @@ def test_a_recorded_run_is_listed_told_and_drawn(folder, tyqi):
     run_id = recorded(folder, tyqi)
     assert [run["id"] for run in tyqi("runs", "--json").json()["runs"]] == [run_id]
     story = tyqi("runs", run_id[:6], "--json").json()
-    assert list(story["tasks"]) == ["T1", "T2", "T3", "T3/T4", "T5"]
+    assert set(story["tasks"]) == {"T1", "T2", "T3", "T3/T4", "T5"}
     assert all(task["status"] == "completed" for task in story["tasks"].values())
     assert tyqi("graph", "--run", run_id, "-o", "run.svg").code == 0
     assert "<svg" in (folder / "run.svg").read_text(encoding="utf-8")
