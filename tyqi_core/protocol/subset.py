@@ -245,7 +245,7 @@ def _together(schema: Mapping[str, Any], parts: list[str | int]) -> Iterator[Sch
 
 
 def _required_but_unknown(schema: Mapping[str, Any], parts: list[str | int]) -> Iterator[SchemaProblem]:
-    """fastjsonschema refuses such schemas; they are a slip of the pen anyway."""
+    """Such schemas are a slip of the pen, and fastjsonschema refuses them."""
     required, properties = schema.get("required", []), schema.get("properties", {})
     well_formed = _names(required) is None and isinstance(properties, dict)
     if not well_formed or schema.get("additionalProperties") not in (False, {}):

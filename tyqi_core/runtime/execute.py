@@ -208,7 +208,12 @@ def _port_difference(found: Any, due: Any) -> str:
 
 
 def _failure(error: BaseException) -> NodeError:
-    """A foreign exception as a node error: its type, its text, and the line of the node that raised it."""
+    """A foreign exception as a node error: its type, its text, and the line of the node that raised it.
+
+    An input that a node refuses in our own words keeps its code; it would be refused again.
+    """
+    if isinstance(error, InputError):
+        return ContractViolation(error.message, code=error.code, remedy=error.remedy)
     frames = traceback.extract_tb(error.__traceback__)
     place = f" (at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""
     text = str(error)[:_MESSAGE_LIMIT]

@@ -316,9 +316,7 @@ class InProcessRuntime:
         deadline = None if timeout is None else self._timer.after(timeout, partial(self._expired, attempt, timeout))
         answer: Executed | NodeError | TaskCancelled
         try:
-            manifest = executable.manifest
-            context.device = self._instances.device(manifest)
-            node = self._instances.node(attempt.slot, manifest, context)
+            node = self._instances.node(attempt.slot, executable.manifest, context)
             answer = self._watch.run(executable, node, attempt.claim.values, context, job)
         except (NodeError, TaskCancelled) as error:
             answer = error
@@ -446,11 +444,15 @@ class InProcessRuntime:
         if run is None:  # another thread saw the end as well
             return
         result = self._result(run_id, status)
-        if self._recorder is not None:
-            self._recorder.ended(result, self.plan, self.store)
-        self.store.forget(run_id)
         run.result = result
-        run.done.set()
+        try:
+            if self._recorder is not None:
+                self._recorder.ended(result, self.plan, self.store)
+        except Exception:  # who waits for the run must hear of its end, whatever became of its record
+            log.exception("the record of run %s could not be closed", run_id)
+        finally:
+            self.store.forget(run_id)
+            run.done.set()
 
     def _result(self, run_id: str, status: RunStatus) -> RunResult:
         outputs = {}

@@ -5,17 +5,17 @@ Cracks and spalls are drawn by ``tyqi-node-synth``; the other defects here. None
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
 from tyqi_node_synth import drawing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 Image = NDArray[np.uint8]
 Drawn = tuple[Image, Image]

@@ -1,8 +1,8 @@
-"""Write the clean pictures that the shipped model learns from and is calibrated on.
+"""Write the sheets of clean pictures that the shipped model learns from and is calibrated on.
 
 They are cut from the brick, gravel and grass photographs (512 x 512, grey, CC0) in scikit-image's wheel; nothing is
-downloaded. The right half of each photograph is left alone: it is the test's (``region="test"`` of tyqi-node-synth). Of the left
-half, the upper 320 rows are for training and the lower 192 for calibration.
+downloaded. The right half of each photograph is left alone: it is the test's (``region="test"`` of tyqi-node-synth). Of
+the left half, the upper 320 rows are for training and the lower 192 for calibration.
 
 Example: python training/make_pictures.py training/pictures
 """
@@ -16,19 +16,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-SURFACES = ("brick", "gravel", "grass")
+SURFACES = ("brick", "grass", "gravel")
 AREAS = {"normal": np.s_[:320, :256], "held_out": np.s_[320:, :256]}
-"""Kind of picture -> rows and columns of the photograph."""
+"""Sheet -> rows and columns of each photograph."""
 
 
 def write(folder: Path) -> list[Path]:
-    """Write ``<kind>/<surface>.png`` below ``folder``; the paths of what was written."""
+    """Write ``<sheet>.png`` below ``folder``: the surfaces side by side. The paths of what was written."""
+    folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for kind, area in AREAS.items():
-        (folder / kind).mkdir(parents=True, exist_ok=True)
-        for surface in SURFACES:
-            written.append(folder / kind / f"{surface}.png")
-            _save(written[-1], _photograph(surface)[area])
+    for sheet, area in AREAS.items():
+        written.append(folder / f"{sheet}.png")
+        _save(written[-1], np.hstack([_photograph(surface)[area] for surface in SURFACES]))
     return written
 
 

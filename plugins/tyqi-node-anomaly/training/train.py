@@ -8,35 +8,47 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
-import numpy as np
 import torch
 import yaml
-from tyqi_node_anomaly import nodes
 
 from tyqi_core.node import LocalContext
+from tyqi_node_anomaly import nodes
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PROJECT = Path(__file__).parent / "project.yaml"
 
 
 def main(pictures: Path, out: Path, overrides: dict[str, Any]) -> None:
-    """Train on the pictures below ``pictures`` and write the model file."""
+    """Train on the sheets in ``pictures`` and write the model file."""
     torch.set_num_threads(1)  # what the manifest's `cores: 1` means; more threads add in another order
-    params = yaml.safe_load(PROJECT.read_text(encoding="utf-8"))["tasks"]["train"]["params"] | overrides
-    inputs = {"features": _features(pictures / "normal"), "held_out": _features(pictures / "held_out")}
-    outputs = nodes.Train().process(inputs, LocalContext(params=params, on_progress=_show))
+    tasks = yaml.safe_load(PROJECT.read_text(encoding="utf-8"))["tasks"]
+    inputs = {
+        "features": _features(pictures / "normal.png", tasks["seen"]["params"]),
+        "held_out": _features(pictures / "held_out.png", tasks["unseen"]["params"]),
+    }
+    ctx = LocalContext(params=tasks["train"]["params"] | overrides, on_progress=_show)
+    outputs = nodes.Train().process(inputs, ctx)
     out.write_bytes(outputs["model"])
     for name, measured in outputs["measurements"].items():
         print(name, measured["value"])
     print(out)
 
 
-def _features(folder: Path) -> list[np.ndarray]:
-    images = [cv2.imread(str(path))[..., ::-1] for path in sorted(folder.glob("*.png"))]
-    cut = nodes.Pieces().process({"images": images}, LocalContext(params={"largest": 512}))["pieces"]
+def _features(sheet: Path, params: dict[str, Any]) -> list[np.ndarray]:
+    cut = nodes.Pieces().process({"image": _picture(sheet)}, LocalContext(params=params))["pieces"]
     return [nodes.Features().process({"image": piece}, LocalContext())["features"] for piece in cut]
+
+
+def _picture(path: Path) -> np.ndarray:
+    image = cv2.imread(str(path))
+    if image is None:
+        raise SystemExit(f"{path} is no picture")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def _show(fraction: float, note: str) -> None:

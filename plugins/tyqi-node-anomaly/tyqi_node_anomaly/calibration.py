@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,15 +12,16 @@ from tyqi_node_anomaly.model import Model
 from tyqi_node_anomaly.network import Detector
 from tyqi_node_anomaly.training import crop_of, disturbed
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
 TILES_PER_PICTURE = 150
 
 
 def tiles(planes: Sequence[Tensor], size: int, seed: int) -> list[Tensor]:
     """Random clean tiles (1, 1, size, size) of log-luminance planes, varied in light and contrast as in training."""
     rng = torch.Generator().manual_seed(seed + 1)
-    return [
-        disturbed(crop_of(plane, size, rng)[None], rng) for plane in planes for _ in range(TILES_PER_PICTURE)
-    ]
+    return [disturbed(crop_of(plane, size, rng)[None], rng) for plane in planes for _ in range(TILES_PER_PICTURE)]
 
 
 @torch.inference_mode()

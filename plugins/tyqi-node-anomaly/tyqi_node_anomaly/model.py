@@ -16,7 +16,7 @@ from safetensors import torch as safetensors
 from torch import Tensor
 
 from tyqi_core.errors import InputError
-from tyqi_node_anomaly.network import Detector
+from tyqi_node_anomaly.network import Detector, without_weights
 
 LARGEST = 8 << 20
 """Bytes; a larger file is refused before it is read."""
@@ -62,17 +62,11 @@ def parse(data: bytes, name: str) -> Model:
         tensors = safetensors.load(data)
     except SafetensorError as error:
         raise _bad(name, f"it is no safetensors file ({error})") from error
-    detector = empty()
+    detector = without_weights()
     _check(tensors, detector, name)
     level, refined_level = tensors.pop(_LEVELS).tolist()
     detector.load_state_dict(tensors, assign=True)
     return Model(detector.eval().requires_grad_(False), level, refined_level)
-
-
-def empty() -> Detector:
-    """A detector without weights: nothing is drawn from the process's random generator."""
-    with torch.device("meta"):
-        return Detector()
 
 
 def _read(path: str) -> bytes:

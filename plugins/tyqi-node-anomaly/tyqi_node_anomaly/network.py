@@ -1,19 +1,23 @@
 """The detector: what it looks at, its layers, and how its output becomes scores.
 
 It follows the discriminative half of DRAEM (Zavrtanik, Kristan and Skocaj, "DRAEM: a discriminatively trained
-reconstruction embedding for surface anomaly detection", ICCV 2021): a small encoder and decoder that says for every place how
-much it departs from the surface around it, trained on clean pictures into which irregularities were pasted. The reconstruction half is
-left out, see ``docs/decisions``. Group normalisation (Wu and He, ECCV 2018) takes its statistics over the whole
+reconstruction embedding for surface anomaly detection", ICCV 2021): a small encoder and decoder that says for every
+place how much it departs from the surface around it, trained on clean pictures into which irregularities were pasted.
+The reconstruction half is left out. Group normalisation (Wu and He, ECCV 2018) takes its statistics over the whole
 picture, so that each place is judged against the surface it lies in.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 STRIDE = 8
 """Sides of what the network sees are multiples of this (px)."""
@@ -34,7 +38,7 @@ def to_tensor(image: NDArray[np.uint8], device: str = "cpu") -> Tensor:
 def log_luminance(images: Tensor) -> Tensor:
     """What the detector looks at: the logarithm of the luminance, without its mean over each picture.
 
-    Brightness and tint of the light scale the luminance; in the logarithm they are one constant, and gone with the mean.
+    Brightness and tint of the light scale the luminance; in the logarithm they are a constant, gone with the mean.
 
     Args:
         images: RGB, shape (B, 3, H, W), 0 to 255.
@@ -72,11 +76,15 @@ class Detector(nn.Module):
         return logits
 
 
+def without_weights() -> Detector:
+    """A detector that is yet to be filled: nothing is drawn from the process's random generator."""
+    with torch.device("meta"):
+        return Detector()
+
+
 def _block(channels_in: int, channels_out: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(
-            channels_in, channels_out, 3, stride, dilation, dilation, bias=False, padding_mode="reflect"
-        ),
+        nn.Conv2d(channels_in, channels_out, 3, stride, dilation, dilation, bias=False, padding_mode="reflect"),
         nn.GroupNorm(8, channels_out),
         nn.ReLU(),
     )

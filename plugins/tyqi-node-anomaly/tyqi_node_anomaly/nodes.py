@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from tyqi_core.node import Context, Inputs, Node, Outcome, Outputs, node
 from tyqi_node_anomaly import calibration, model, network, scoring, training
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 class Score(Node):
@@ -89,12 +91,11 @@ class Map(Node):
 
 
 class Pieces(Node):
-    """Clean pictures cut into pieces of bounded size."""
+    """A picture cut into pieces of bounded size."""
 
     def process(self, inputs: Inputs, ctx: Context) -> Outputs:
-        """Cut every picture."""
-        largest = ctx.params["largest"]
-        return {"pieces": [piece for image in inputs["images"] for piece in training.pieces(image, largest)]}
+        """Cut the picture."""
+        return {"pieces": training.pieces(inputs["image"], ctx.params["largest"])}
 
 
 class Features(Node):

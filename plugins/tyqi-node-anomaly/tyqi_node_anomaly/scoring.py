@@ -7,9 +7,8 @@ percentile is a parameter of the training), 0 is perfectly usual, and each furth
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +19,9 @@ from torch.nn import functional
 from tyqi_core.errors import ContractViolation
 from tyqi_node_anomaly.model import Model
 from tyqi_node_anomaly.network import SMALLEST, STRIDE, Detector, log_luminance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 Map = NDArray[np.float32]
 
@@ -57,7 +59,12 @@ def look(model: Model, images: Tensor) -> Tensor:
     Returns:
         Anomaly maps, shape (B, H, W), float32, >= 0.
     """
-    return scored(logits(model.detector, log_luminance(images)), model.level)
+    planes = log_luminance(images)
+    if planes.device.type == "cpu":
+        # oneDNN adds in another order for other batch sizes, and one core gains nothing by a batch: one by one, a
+        # picture's map does not depend on its neighbours
+        return scored(torch.cat([logits(model.detector, plane[None]) for plane in planes]), model.level)
+    return scored(logits(model.detector, planes), model.level)
 
 
 @torch.inference_mode()
@@ -180,7 +187,7 @@ def painted(scores: Sequence[float | None], grid: Mapping[str, Any], blend: str)
         if blend == "max":
             total[place] = np.maximum(total[place], score)
         else:
-            weight = np.minimum.outer(_tent(y1 - y0), _tent(x1 - x0))
+            weight = np.outer(_tent(y1 - y0), _tent(x1 - x0))
             total[place] += weight * np.float32(score)
             weights[place] += weight
     return total if blend == "max" else np.divide(total, weights, out=total, where=weights > 0)

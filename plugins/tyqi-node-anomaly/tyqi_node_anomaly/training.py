@@ -1,25 +1,29 @@
 """Training on clean surfaces: irregularities are pasted into them, and the detector learns to find those.
 
-The pasted shapes are level sets of smooth random noise (as in DRAEM, ICCV 2021, which uses Perlin noise): blobs, and thin lines
-along one level. They are filled with other surfaces (CutPaste, Li et al., CVPR 2021), with blur, with flat tone, or lightened and
-darkened. Nothing here draws a crack or a spall: those are for the test.
+The pasted shapes are level sets of smooth random noise (as in DRAEM, ICCV 2021, which uses Perlin noise): blobs, and
+thin lines along one level. They are filled with other surfaces (CutPaste, Li et al., CVPR 2021), with blur, with flat
+tone, or lightened and darkened. Nothing here draws a crack or a spall: those are for the test.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from tyqi_core.errors import ContractViolation
-from tyqi_node_anomaly.network import STRIDE, Detector
+from tyqi_node_anomaly.network import STRIDE, Detector, without_weights
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Progress = Callable[[float, str], None]
+
+_RARELY = -3.0  # log odds at the start: most places are clean
 
 
 def train(
@@ -40,17 +44,16 @@ def train(
         The trained detector, on the CPU.
     """
     rng = torch.Generator().manual_seed(seed)
-    detector = initialised(Detector(), rng).to(device).train()
+    detector = initialised(rng).to(device)
     optimiser = torch.optim.AdamW(detector.parameters(), lr=3e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps, pct_start=0.2)
     for step in range(steps):
-        clean = torch.stack([crop_of(_pick(planes, rng), crop, rng) for _ in range(batch)])
-        foreign = torch.stack([crop_of(_pick(planes, rng), crop, rng) for _ in range(batch)])
+        clean, foreign = (torch.stack([crop_of(_pick(planes, rng), crop, rng) for _ in range(batch)]) for _ in range(2))
         odd, truth = pasted(clean, foreign, rng)
         logits = detector(disturbed(odd, rng).to(device))
         loss = _loss(logits, functional.avg_pool2d(truth, 2).to(device))
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without annotations
         torch.nn.utils.clip_grad_norm_(detector.parameters(), 1.0)
         optimiser.step()
         schedule.step()
@@ -89,14 +92,15 @@ def usable(planes: Sequence[Any], crop: int, port: str) -> list[Tensor]:
     return [torch.tensor(plane) for plane in planes]
 
 
-def initialised(detector: Detector, rng: torch.Generator) -> Detector:
-    """Random weights from ``rng`` (He et al., ICCV 2015), instead of the process's global generator."""
+def initialised(rng: torch.Generator) -> Detector:
+    """A detector with random weights from ``rng`` (He et al., ICCV 2015), instead of the process's own generator."""
+    detector = without_weights().to_empty(device="cpu")
     for name, weights in detector.named_parameters():
         if weights.dim() > 1:
             torch.nn.init.kaiming_normal_(weights, generator=rng)
-        elif name.endswith("bias"):
-            torch.nn.init.zeros_(weights)
-    torch.nn.init.constant_(detector.head.bias, -3.0)
+        else:
+            torch.nn.init.constant_(weights, 1.0 if name.endswith("weight") else 0.0)
+    torch.nn.init.constant_(dict(detector.named_parameters())["head.bias"], _RARELY)
     return detector
 
 
@@ -109,8 +113,8 @@ def _uniform(low: float, high: float, rng: torch.Generator, *shape: int) -> Tens
 
 
 def crop_of(plane: Tensor, size: int, rng: torch.Generator) -> Tensor:
-    """A random square of ``plane``, enlarged up to twice, turned, mirrored, of other contrast: (1, size, size)."""
-    side = int(size / float(_uniform(1.0, 2.0, rng)))
+    """A random square of ``plane``, enlarged up to 1.5 times, turned, mirrored, of other contrast: (1, size, size)."""
+    side = int(size / float(_uniform(1.0, 1.5, rng)))
     top = int(torch.randint(plane.shape[1] - side + 1, (), generator=rng))
     left = int(torch.randint(plane.shape[2] - side + 1, (), generator=rng))
     square = plane[:, top : top + side, left : left + side]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import pickle
-import resource
 import struct
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -144,11 +145,14 @@ def test_a_value_is_checked_against_its_port_in_both_directions() -> None:
     ],
 )
 def test_an_array_header_that_lies_is_refused_without_allocating(data: bytes) -> None:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(InputError) as caught:
-        decode_any(Encoded(ARRAY, data))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError) as caught:
+            decode_any(Encoded(ARRAY, data))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
     assert caught.value.code == "PAYLOAD_DAMAGED"
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 10 * 1024
 
 
 @pytest.mark.parametrize(
@@ -192,10 +196,8 @@ def test_bundles_within_bundles_end_somewhere() -> None:
 @given(st.binary(max_size=200), st.sampled_from([ARRAY, BUNDLE, "application/json", "application/vnd.tyqi.tensor"]))
 def test_random_bytes_are_refused_or_decoded_but_never_crash(data: bytes, media_type: str) -> None:
     for payload in (data, b"TPAR\1" + data, b"TPBU\1\0\0\0" + data):
-        try:
+        with contextlib.suppress(InputError):  # anything else would be a crash
             decode_any(Encoded(media_type, payload))
-        except InputError as error:
-            assert error.code == "PAYLOAD_DAMAGED"
 
 
 class Trap:
