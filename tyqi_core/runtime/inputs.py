@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tyqi_core.catalog.manifest import Manifest
 from tyqi_core.errors import InputError, UsageError
 from tyqi_core.protocol.ports import PortType
 from tyqi_core.protocol.validation import read_json
@@ -113,3 +114,22 @@ def batches(given: Iterable[tuple[str, Path]]) -> list[dict[str, Path]]:
 
 def _nth(paths: Sequence[Path], index: int) -> Path:
     return paths[index] if len(paths) > 1 else paths[0]
+
+
+def read_example(manifest: Manifest, example: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs of one of a manifest's examples: files beside the manifest are read, JSON values taken as they are.
+
+    Raises:
+        InputError: a file does not hold what its port takes.
+    """
+    folder = manifest.path.parent
+    given = example.get("inputs", {})
+    return {name: _example_value(manifest.inputs[name].type, value, folder) for name, value in given.items()}
+
+
+def _example_value(port_type: PortType, value: Any, folder: Path) -> Any:
+    if port_type.is_list and isinstance(value, list):
+        return [_example_value(port_type.item(), element, folder) for element in value]
+    if isinstance(value, str) and (folder / value).is_file():
+        return read_input(folder / value, port_type)
+    return value
