@@ -1,7 +1,7 @@
-"""The runtimes that the suite of ``tests/runtime`` and ``tests/peers`` runs on, and the plugin that its nodes come from.
+"""The runtimes that ``tests/runtime`` and ``tests/peers`` run on, and the plugin that their nodes come from.
 
-A test knows :class:`Runtime` alone. To run the suite on another runtime, write a class with these methods and name it in
-:data:`RUNTIMES`; no test changes.
+A test knows :class:`Runs` alone. To run the suite on another runtime, write a class with the methods of
+:class:`Runtime` and name it in :data:`RUNTIMES`; no test changes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import importlib
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -204,3 +205,11 @@ def ledger(tmp_path: Path) -> Path:
 def entries(ledger: Path) -> list[str]:
     """What was written so far."""
     return ledger.read_text(encoding="utf-8").splitlines() if ledger.exists() else []
+
+
+def wait_for(file: Path, line: str) -> None:
+    """Wait until a node has written a line."""
+    until = time.monotonic() + LONGEST_S
+    while line not in entries(file):
+        assert time.monotonic() < until, f"nobody wrote '{line}' into {file.name}: {entries(file)}"
+        time.sleep(0.002)
