@@ -39,7 +39,7 @@ def cli() -> None:
 def main() -> None:
     """The ``tyqi`` program: errors become one line on standard error and an exit code."""
     try:
-        code = cli(standalone_mode=False)  # an exit code is returned here, not raised
+        code = cli(prog_name="tyqi", standalone_mode=False)  # an exit code is returned here, not raised
     except (click.ClickException, click.Abort, KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - the outermost door
         code = fail(error)
     sys.exit(code if isinstance(code, int) else 0)

@@ -1,4 +1,3 @@
-# ruff: noqa: INP001, T201 - a script that prints
 """How well spalls are found and measured, on drawn spalls whose truth is known.
 
 The pictures show the halves of scikit-image's photographs on which no parameter was chosen (``region="test"`` of

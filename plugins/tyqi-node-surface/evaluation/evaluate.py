@@ -1,4 +1,3 @@
-# ruff: noqa: INP001, T201 - a script that prints
 """How often ``surface.triage`` is right, on drawn defects whose kind is known.
 
 The pictures show the halves of scikit-image's photographs on which nothing was trained (``region="test"`` of

@@ -1,4 +1,3 @@
-# ruff: noqa: INP001, T201 - a script that prints
 """Train the classifier of ``surface.triage`` and write its weights into the package.
 
     python training/train.py

@@ -102,7 +102,7 @@ class Colour(str, enum.Enum):  # noqa: UP042  (the older way, which authors stil
             [np.int64(3)],
             "$[0]: expected plain JSON (dict, list, str, int, float, bool, None), found numpy.int64",
         ),
-        (np.bool_(True), "found numpy.bool; return bool(x)"),
+        (np.bool_(True), "; return bool(x)"),
         (np.zeros(3), "found numpy.ndarray; return x.tolist()"),
         ({1: "a"}, "$: expected string keys, found the key 1 of type int"),
         ({"a": {None: 1}}, "$.a: expected string keys"),
