@@ -102,7 +102,7 @@ def test_an_endless_message_is_cut(run):
     assert len(result.error["message"]) < 10_000
 
 
-@pytest.mark.parametrize("how", ["exits", "interrupts", "out_of_memory", "raises", "speaks_in_tongues", "generator"])
+@pytest.mark.parametrize("how", ["exits", "interrupts", "out_of_memory", "raises", "speaks_in_tongues", "trap"])
 def test_the_worker_lives_and_other_runs_are_unaffected(run, how):
     """Good runs and bad ones share the workers: more bad ones than there are threads, good ones before and after."""
     text = f"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 
@@ -17,12 +18,13 @@ class Counted(Node):
         """Remember the model; fail if told so.
 
         Raises:
-            RuntimeError: the parameter ``fail`` is set.
+            RuntimeError: the parameter ``fail`` says ``setup``.
         """
+        self.fail = ctx.params["fail"]
         self.model = ctx.params["model"]
         self.file = ctx.params["file"]
         append(self.file, f"setup {self.model}")
-        if ctx.params["fail"]:
+        if self.fail == "setup":
             raise RuntimeError("no such model")
 
     def process(self, inputs: Inputs, ctx: Context) -> Outputs:
@@ -30,8 +32,10 @@ class Counted(Node):
         return {"model": self.model}
 
     def teardown(self) -> None:
-        """Say so."""
+        """Say so; exit if told so."""
         append(self.file, f"teardown {self.model}")
+        if self.fail == "teardown":
+            sys.exit(3)
 
 
 class Alone(Node):

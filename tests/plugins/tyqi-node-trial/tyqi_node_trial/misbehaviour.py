@@ -86,12 +86,20 @@ def _generator(inputs: Inputs, ctx: Context) -> Any:
 _ROOMY: Final = np.broadcast_to(np.float32(0), (32768, 32768))
 """Four GiB to whoever copies it, four bytes here."""
 
+class _Trap(dict[str, Any]):
+    """A mapping that ends whoever reads it."""
+
+    def __getitem__(self, key: str) -> Any:
+        raise SystemExit(f"{key} was read")
+
+
 _RETURNS: Final[Mapping[str, Callable[[Inputs], Any]]] = {
     "nothing_wrong": _good,
     "undeclared_port": lambda inputs: _good(inputs, extra=1),
     "missing_port": lambda inputs: {"value": inputs["x"]},
     "none": lambda inputs: None,
     "text": lambda inputs: "value",
+    "trap": lambda inputs: _Trap(_good(inputs)),
     "list_of_pairs": lambda inputs: list(_good(inputs).items()),
     "value_none": lambda inputs: _good(inputs, value=None),
     "value_text": lambda inputs: _good(inputs, value="1"),
