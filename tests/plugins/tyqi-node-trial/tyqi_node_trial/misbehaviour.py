@@ -28,6 +28,7 @@ def _raises(inputs: Inputs, ctx: Context) -> Any:
 def _fails_first(inputs: Inputs, ctx: Context) -> Any:
     """Fails until it was tried ``times`` times; the file counts."""
     append(ctx.params["file"], f"try {inputs['x']:g}")
+    append(f"{ctx.params['file']}.keys", ctx.effect_key)
     if len(lines(ctx.params["file"])) <= ctx.params["times"]:
         raise OSError("not yet")
     return _good(inputs)
