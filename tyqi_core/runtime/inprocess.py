@@ -20,7 +20,7 @@ from tyqi_core.catalog.catalog import Catalog
 from tyqi_core.errors import InputError, NodeError, TaskCancelled, TaskTimeout, TyqiError
 from tyqi_core.protocol.message import Event
 from tyqi_core.runtime.context import ProgressListener, TaskContext
-from tyqi_core.runtime.execute import Executable, Executed, RunInputs, pinned
+from tyqi_core.runtime.execute import Executable, Executed, RunInputs, described, pinned
 from tyqi_core.runtime.instances import Instances, Key, Slot
 from tyqi_core.runtime.pool import RETIRE, Job, WorkerPool
 from tyqi_core.runtime.timer import Timer
@@ -320,9 +320,9 @@ class InProcessRuntime:
             answer = self._watch.run(executable, node, attempt.claim.values, context, job)
         except (NodeError, TaskCancelled) as error:
             answer = error
-        except Exception as error:
+        except BaseException as error:  # not even an exit hidden in what a node returned may end this thread
             log.exception("executing %s failed outside its node", job.instance)
-            answer = NodeError(f"{type(error).__name__}: {error}", code="INTERNAL")
+            answer = NodeError(described(error), code="INTERNAL")
         if deadline is not None:
             self._timer.cancel(deadline)
         if run.attempts.pop((job.instance, attempt.claim.token), None) is None:

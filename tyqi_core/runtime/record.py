@@ -21,10 +21,10 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tyqi_core.errors import InputError, ReplayRefused, UsageError
 from tyqi_core.protocol.codecs import Encoded, decode_any, digest, encode_any, sha256
@@ -41,6 +41,7 @@ FLUSH_SECONDS = 0.25
 """How old an unwritten event may get while its run goes on."""
 _DAY = 86_400
 _SMALL = 65_536
+Content = TypeVar("Content")
 _JSON_LIKE = frozenset({"json", "measurements", "detections", "table"})
 
 
@@ -173,7 +174,7 @@ class RunRecord:
 
     def plan(self) -> Plan:
         """The plan that was walked."""
-        return Plan.from_json(json.loads((self.folder / "plan.json").read_text(encoding="utf-8")))
+        return _intact(self.folder / "plan.json", Plan.from_json)
 
     def source(self) -> str:
         """The project's text."""
@@ -212,7 +213,7 @@ class RunRecord:
                 f"run {self.id} is {self.header['status']}; only a failed or cancelled run can be resumed",
                 code="NOT_RESUMABLE",
             )
-        state = _thaw(json.loads(path.read_text(encoding="utf-8")), self.folder)
+        state = _intact(path, lambda body: _thaw(body, self.folder))
         state.events = self.events()
         return state
 
@@ -230,10 +231,20 @@ def read_record(state: Path, run_id: str) -> RunRecord:
         fault = "there is no run" if not found else f"{len(found)} runs begin with"
         raise UsageError(f"{fault} {run_id} in {runs}", code="UNKNOWN_RUN", remedy="'tyqi runs' lists them.")
     folder = runs / found[0]
+    return RunRecord(folder, _intact(folder / "run.json", dict))
+
+
+def _intact(path: Path, read: Callable[[Any], Content]) -> Content:
+    """What a JSON file of a record says.
+
+    Raises:
+        UsageError: it is missing, or not what was written.
+    """
     try:
-        return RunRecord(folder, json.loads((folder / "run.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"the record {folder} is damaged: {error}", code="BAD_RECORD") from error
+        return read(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UsageError(f"the record {path.parent} is damaged, see {path.name}: {reason}", code="BAD_RECORD") from error
 
 
 def prune(state: Path, days: float) -> int:
