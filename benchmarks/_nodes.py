@@ -83,6 +83,7 @@ def _manifest(name: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any], 
         "inputs": dict(inputs),
         "outputs": dict(outputs),
         "resources": {"memory_mb": 1},
+        "thread_safe": True,
         **more,
     }
     return Manifest.parse(

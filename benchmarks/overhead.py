@@ -2,7 +2,7 @@
 
 Graphs of steps that do nothing: a chain, a fan-out with a join, diamonds in a row. Ours runs as in production, every
 input and output validated and every event recorded, once in memory and once with the run's record written to a folder.
-Beside it, in turns: the same calls in plain Python and, where installed (benchmarks/requirements.txt), Haystack and Kedro.
+Beside it, in turns: the same calls in plain Python and, where installed (see requirements.txt), Haystack and Kedro.
 
     python benchmarks/overhead.py --quick
 """
