@@ -10,6 +10,8 @@ import pytest
 from tests.cli.conftest import picture
 from tyqi_core.cli import COMMANDS
 
+pytestmark = pytest.mark.needs_plugins
+
 BAD = Path(__file__).parents[1] / "bad_projects"
 EXPECT = re.compile(rb"# expect: (?P<code>[A-Z0-9_]+) line (?P<line>[0-9]+)")
 

@@ -16,6 +16,8 @@ from PIL import Image
 
 from tests.cli.conftest import picture
 
+pytestmark = pytest.mark.needs_plugins
+
 BATCH = 50
 
 

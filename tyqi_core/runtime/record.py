@@ -72,6 +72,7 @@ class RunRecorder:
         self._output_types = output_types
         self._keep = keep_payloads
         self._writing: dict[str, _Writing] = {}
+        self._plans: dict[str, str] = {}
 
     def accepted(
         self, run_id: str, plan: Plan, inputs: Mapping[str, Any], about: Mapping[str, Any]
@@ -86,7 +87,7 @@ class RunRecorder:
                 digests[name] = digest(PortType.parse(plan.inputs[name]), value)
                 if self._keep:
                     references[name] = _store(folder, value)
-            _write(folder / "plan.json", json.dumps(plan.to_json()))
+            _write(folder / "plan.json", self._plan_text(plan))
             _write(folder / "project.yaml", self._source)
             header: dict[str, Any] = {
                 "id": run_id,
@@ -137,6 +138,12 @@ class RunRecorder:
         folder = self._runs_folder / run_id
         lines = (folder / "events.jsonl").read_bytes().count(b"\n")
         self._writing[run_id] = _Writing(folder, written=lines)
+
+    def _plan_text(self, plan: Plan) -> str:
+        """The plan as JSON, made once: runs of a recorder share their plan."""
+        if plan.digest not in self._plans:
+            self._plans[plan.digest] = json.dumps(plan.to_json())
+        return self._plans[plan.digest]
 
     def _digests(self, result: RunResult) -> dict[str, str]:
         if result.status != "completed":

@@ -141,7 +141,7 @@ class Drafting:
         """Whether ``name`` is a task; notes it otherwise."""
         if name in self.drafts:
             return True
-        if name not in self.project.known["tasks"]:
+        if not self.project.knows("tasks", name):
             near = nearest_name(name, list(self.drafts))
             self.report.add("UNKNOWN_TASK", f"there is no task '{name[:80]}'.", *path, value=True, nearest=near)
         return False
@@ -207,7 +207,7 @@ class Drafting:
         if reference.kind == "param":
             return self.parameters.known(reference.name, *path)
         if reference.kind == "input" and reference.name not in self.project.inputs:
-            if reference.name not in self.project.known["inputs"]:
+            if not self.project.knows("inputs", reference.name):
                 near = nearest_name(reference.name, list(self.project.inputs))
                 message = f"the project has no input '{reference.name}'."
                 self.report.add("UNKNOWN_INPUT", message, *path, value=True, nearest=near)

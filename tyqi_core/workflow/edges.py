@@ -41,7 +41,7 @@ def _agree(drafts: Mapping[str, Draft], name: str, other: str, field: str, *, pa
     model = drafts[other].model
     opposite = "successor" if field == "predecessor" else "predecessor"
     theirs = model.predecessor if opposite == "predecessor" else model.successor
-    if theirs is None or name in theirs or opposite in model.broken:
+    if theirs is None or name in theirs or opposite in model.broken or any(task not in drafts for task in theirs):
         return
     said = ", ".join(theirs) or "nothing"
     first, then = (other, name) if field == "predecessor" else (name, other)

@@ -67,8 +67,9 @@ class Implicit:
         uses = self._structure.uses.get(draft.id)
         sources = [use.user for use in uses] if uses else self._structure.direct[draft.id]
         orphan = not uses and self._structure.scope[draft.id] == draft.id
-        broken = draft.model.broken & {"predecessor", "inputs"}
-        return bool(orphan or broken) or any(self._drafts[source].manifest is None for source in sources)
+        unsound = draft.faulty or draft.model.broken & {"predecessor", "inputs"}
+        missing = any(task not in self._drafts for task in draft.model.predecessor or ())
+        return bool(orphan or unsound or missing) or any(self._drafts[source].manifest is None for source in sources)
 
     def _taken(self, draft: Draft, candidates: list[Candidate]) -> set[Reference]:
         taken = set(draft.references.values())

@@ -57,7 +57,7 @@ class Parameters:
         """Whether ``$param.name`` has a value; notes a name that is not declared."""
         if name in self.values:
             return True
-        if name not in self._project.known["params"]:
+        if not self._project.knows("params", name):
             near = nearest_name(name, list(self._project.params))
             self._report.add(
                 "UNKNOWN_PARAM", f"the project has no parameter '{name}'.", *path, value=True, nearest=near

@@ -33,6 +33,11 @@ class Placing:
         self.scope: dict[str, str] = {}
         self.doubtful: set[str] = set()
         self.uses = _uses(drafts)
+        self._uses_unknown = any(
+            draft.model.broken & {"branches", "foreach", "on_error"}
+            or any(use.head not in drafts for use in draft.model.uses)
+            for draft in drafts.values()
+        )
         self._knot_of = {task: knot for knot in ordering.knots for task in knot}
         self._before_written = _backward(written)
         self._before_data = _backward(data)
@@ -59,8 +64,8 @@ class Placing:
         name = draft.id
         uses = self.uses[name]
         user = uses[0].user
-        self.scope[name] = name
         self.scopes.add(name, [self.scope[use.user] for use in uses if use.user in self.scope])
+        self.scope[name] = name
         if not draft.model.subchain and "subchain" not in draft.model.broken:
             message = f"{name} is the head of a sub-chain of {user}, but is not marked as one."
             self.report.add("UNMARKED_HEAD", message, "tasks", name, remedy=f"Write subchain: true in {name}.")
@@ -77,6 +82,8 @@ class Placing:
                 )
 
     def _unreachable(self, draft: Draft) -> None:
+        if self._uses_unknown:
+            return
         self.report.add(
             "UNREACHABLE_SUBCHAIN",
             f"no branch, foreach or on_error leads to the sub-chain of {draft.id}; it would never run.",

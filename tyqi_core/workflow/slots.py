@@ -106,6 +106,8 @@ class Slots:
         return held
 
     def _branch(self, draft: Draft, port: str) -> Held | None:
+        if "branches" in draft.model.broken:
+            return None
         held = Held(skippable=draft.id in self.skippable)
         if not draft.model.branching:
             held.absent = f"{draft.id} succeeds"
@@ -186,7 +188,7 @@ class Slots:
         return sound or providers[:1]
 
     def _offered_by(self, tail: Draft) -> list[tuple[str, str]]:
-        if tail.manifest is None:
+        if tail.manifest is None or tail.model.broken & {"branches", "foreach"}:
             self.unclear.add(self._structure.scope[tail.id])
         offered = [(port, port) for port in tail.outputs]
         offered += [(name, f"each.{name}") for name in tail.collects]

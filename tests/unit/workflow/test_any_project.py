@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -12,7 +11,6 @@ from random import Random
 from typing import Any
 
 import jsonschema
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -199,23 +197,3 @@ def test_the_walk_that_explains_agrees_with_the_schema(seed: int) -> None:
 def test_the_project_schema_keeps_to_the_subset_and_is_a_schema() -> None:
     jsonschema.Draft7Validator.check_schema(project_schema())
     assert outside_subset(project_schema()) == []
-
-
-def test_every_field_of_the_schema_is_told_in_the_documents() -> None:
-    text = (Path(__file__).parents[3] / "docs" / "projects.md").read_text(encoding="utf-8")
-    schema = project_schema()
-    fields = [
-        *schema["properties"],
-        *schema["definitions"]["task"]["properties"],
-        *schema["definitions"]["foreach"]["properties"],
-    ]
-    assert [field for field in fields if f"`{field}`" not in text and f"{field}:" not in text] == []
-
-
-@pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parents[3] / "tyqi_core" / "workflow").glob("*.py")), ids=lambda path: path.stem
-)
-def test_every_code_of_the_compiler_is_told_in_the_documents(path: Path) -> None:
-    text = (Path(__file__).parents[3] / "docs" / "projects.md").read_text(encoding="utf-8")
-    codes = set(re.findall(r'"([A-Z]+(?:_[A-Z0-9]+)+)"', path.read_text(encoding="utf-8")))
-    assert sorted(code for code in codes if f"`{code}`" not in text) == []
