@@ -190,7 +190,9 @@ outputs: {{out: L.sum}}
 
 def test_celery_5229_a_join_whose_member_failed_does_not_wait_for_ever(run):
     # There, the body of a group hung, neither run nor failed, after one of its members had failed.
-    members = "\n".join(f"  M{number}: {{node: trial.add, inputs: {{x: {{value: 1}}}}, successor: [J]}}" for number in range(3))
+    members = "\n".join(
+        f"  M{number}: {{node: trial.add, inputs: {{x: {{value: 1}}}}, successor: [J]}}" for number in range(3)
+    )
     text = f"""
 tasks:
 {members}

@@ -62,7 +62,12 @@ def test_a_run_tells_everything_in_order(run):
 
 
 def test_a_skipped_task_is_not_told_to_have_started(run):
-    result = run(MIXED.replace("B2: {node: trial.pair, inputs: {a", "B2: {node: trial.add, inputs: {x").replace("T1.branch.both", "T1.value"), {"n": 2})
+    result = run(
+        MIXED.replace("B2: {node: trial.pair, inputs: {a", "B2: {node: trial.add, inputs: {x").replace(
+            "T1.branch.both", "T1.value"
+        ),
+        {"n": 2},
+    )
     completed(result)
     mine = [(event.kind, event.subject) for event in result.events if event.subject == "T1/B2"]
     assert mine == [("task.ready", "T1/B2"), ("task.skipped", "T1/B2")]
@@ -124,7 +129,11 @@ def test_every_event_is_a_valid_cloudevent(run, tmp_path):
 
 def test_ids_of_events_are_unique_within_and_across_runs(run, tmp_path):
     told = every_kind(run, tmp_path)
-    ids = [to_cloudevent(run_id, "trial", number, event)["id"] for run_id, events in told for number, event in enumerate(events)]
+    ids = [
+        to_cloudevent(run_id, "trial", number, event)["id"]
+        for run_id, events in told
+        for number, event in enumerate(events)
+    ]
     assert len(set(ids)) == len(ids)
 
 
@@ -134,4 +143,7 @@ def test_every_event_survives_being_written_as_a_line(run, tmp_path):
             line = event_line(event)
             assert "\n" not in line
             back = parse_event_line(line)
-            assert (back.time_ns, back.kind, back.subject, dict(back.data or {})) == (*event[:3], dict(event.data or {}))
+            assert (back.time_ns, back.kind, back.subject, dict(back.data or {})) == (
+                *event[:3],
+                dict(event.data or {}),
+            )

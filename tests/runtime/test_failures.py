@@ -166,20 +166,24 @@ outputs: {out: J.both}
 
 
 def test_what_executes_when_another_task_fails_the_run_is_finished_and_settled(run, tmp_path, ledger):
-    """T2 is known to execute when T1 fails, and ends only after that; its settlement stands before the run's end."""
-    until = tmp_path / "go"
+    """T1 fails only after T2 has begun, and T2 goes on until T1 has failed."""
+    gate, go = tmp_path / "gate", tmp_path / "go"
     run_id = run.start(f"""
 tasks:
-  T1: {{node: trial.meet, params: {{folder: "{tmp_path}", name: one, others: [nobody], patience_s: 0.05}}}}
-  T2: {{node: trial.sleep, params: {{file: "{ledger}", until: "{until}"}}}}
-  T3: {{node: trial.add, inputs: {{x: T2.value}}}}
-outputs: {{a: T1.value, b: T3.sum}}
+  G: {{node: trial.sleep, params: {{until: "{gate}"}}}}
+  T1: {{node: trial.misbehave, inputs: {{x: G.value}}, params: {{how: fails_first, file: "{tmp_path}/tries"}}}}
+  T2: {{node: trial.sleep, params: {{file: "{ledger}", until: "{go}"}}}}
+outputs: {{a: T1.value, b: T2.value}}
 """)
-    until.touch()
+    wait_for(ledger, "begun")
+    gate.touch()
+    wait_for(tmp_path / "tries", "try 0")
+    go.touch()
     result = run.wait(run_id)
     assert (result.status, result.error["task"]) == ("failed", "T1")
-    if "task.started" in {event.kind for event in result.events if event.subject == "T2"}:
-        assert position(result, "task.completed", "T2") < position(result, "run.failed", "")
+    assert entries(ledger) == ["begun", "done"], "it was not told to stop"
+    assert position(result, "task.completed", "T2") < position(result, "run.failed", "")
+    assert result.outputs == {"a": None, "b": 0}
 
 
 # -- retries ----------------------------------------------------------------------------------------------------------
@@ -242,8 +246,10 @@ outputs: {out: T1.value}
 
 
 def test_a_task_waiting_for_its_retry_holds_up_nobody_else(run, ledger):
-    """T1 waits an hour's worth of attempts; T2 to T9 complete meanwhile, more of them than there are threads."""
-    others = "\n".join(f"  T{number}: {{node: trial.add, inputs: {{x: {{value: {number}}}}}}}" for number in range(2, 10))
+    """T1 waits five minutes for its second attempt; T2 to T9 complete meanwhile, more of them than there are threads."""
+    others = "\n".join(
+        f"  T{number}: {{node: trial.add, inputs: {{x: {{value: {number}}}}}}}" for number in range(2, 10)
+    )
     run_id = run.start(f"""
 tasks:
   T1: {{node: trial.misbehave, params: {{how: raises}}, retries: 5, backoff: 300}}

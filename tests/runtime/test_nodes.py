@@ -31,23 +31,27 @@ outputs: {{one: T1.model, two: T2.model, three: T3.model}}
 
 
 def test_instances_are_torn_down_at_an_orderly_end(run, ledger):
-    completed(run(f"""
+    completed(
+        run(f"""
 tasks:
   T1: {{node: trial.setup, params: {{file: "{ledger}", model: red}}}}
 outputs: {{one: T1.model}}
-"""))
+""")
+    )
     assert entries(ledger) == ["setup red"]
     run.runtime.close()
     assert entries(ledger) == ["setup red", "teardown red"]
 
 
 def test_a_teardown_that_exits_keeps_no_other_from_being_torn_down(run, ledger):
-    completed(run(f"""
+    completed(
+        run(f"""
 tasks:
   T1: {{node: trial.setup, params: {{file: "{ledger}", model: one, fail: teardown}}}}
   T2: {{node: trial.setup, params: {{file: "{ledger}", model: two, fail: teardown}}}}
 outputs: {{one: T1.model, two: T2.model}}
-"""))
+""")
+    )
     run.runtime.close()
     assert sorted(entries(ledger)) == ["setup one", "setup two", "teardown one", "teardown two"]
 

@@ -74,8 +74,7 @@ def test_a_resumed_run_has_one_story_from_its_first_start_to_its_end(run, tmp_pa
 def test_a_run_can_be_cancelled_and_resumed_several_times(run, tmp_path):
     run_id = run.start(interrupted(tmp_path))
     for count in (1, 2, 3):
-        while entries(tmp_path / "sleep.txt").count("begun") < count:
-            wait_for(tmp_path / "sleep.txt", "begun")
+        wait_for(tmp_path / "sleep.txt", "begun", times=count)
         stopped = run.cancel(run_id)
         assert stopped.status == "cancelled"
         if count < 3:
@@ -176,8 +175,7 @@ outputs: {{out: T2.value}}
 def test_cancelling_one_run_leaves_the_others_alone(run, tmp_path):
     text = interrupted(tmp_path)
     first, second = run.start(text), run.start(text)
-    while entries(tmp_path / "sleep.txt").count("begun") < 2:
-        wait_for(tmp_path / "sleep.txt", "begun")
+    wait_for(tmp_path / "sleep.txt", "begun", times=2)
     assert run.cancel(first).status == "cancelled"
     (tmp_path / "go").touch()
     assert completed(run.wait(second))["both"] == [1, [0, 1, 2]]

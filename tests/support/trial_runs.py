@@ -207,9 +207,9 @@ def entries(ledger: Path) -> list[str]:
     return ledger.read_text(encoding="utf-8").splitlines() if ledger.exists() else []
 
 
-def wait_for(file: Path, line: str) -> None:
-    """Wait until a node has written a line."""
+def wait_for(file: Path, line: str, times: int = 1) -> None:
+    """Wait until nodes have written a line, so many times."""
     until = time.monotonic() + LONGEST_S
-    while line not in entries(file):
-        assert time.monotonic() < until, f"nobody wrote '{line}' into {file.name}: {entries(file)}"
+    while entries(file).count(line) < times:
+        assert time.monotonic() < until, f"nobody wrote '{line}' {times} times into {file.name}: {entries(file)}"
         time.sleep(0.002)

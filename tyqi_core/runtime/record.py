@@ -251,7 +251,9 @@ def _intact(path: Path, read: Callable[[Any], Content]) -> Content:
         return read(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, LookupError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise UsageError(f"the record {path.parent} is damaged, see {path.name}: {reason}", code="BAD_RECORD") from error
+        raise UsageError(
+            f"the record {path.parent} is damaged, see {path.name}: {reason}", code="BAD_RECORD"
+        ) from error
 
 
 def prune(state: Path, days: float) -> int:

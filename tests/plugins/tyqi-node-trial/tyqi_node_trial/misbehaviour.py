@@ -87,6 +87,7 @@ def _generator(inputs: Inputs, ctx: Context) -> Any:
 _ROOMY: Final = np.broadcast_to(np.float32(0), (32768, 32768))
 """Four GiB to whoever copies it, four bytes here."""
 
+
 class _Trap(dict[str, Any]):
     """A mapping that ends whoever reads it."""
 
