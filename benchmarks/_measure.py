@@ -70,8 +70,8 @@ def figures(values: Sequence[float]) -> dict[str, float]:
 
 
 def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """The median ratio of neighbouring samples."""
-    return statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
+    """The median ratio of neighbouring samples; a coarse clock may have counted nothing for theirs."""
+    return statistics.median(mine / max(other, 1e-9) for mine, other in zip(ours, theirs, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """What it costs to import the package, to call light commands, and to install it.
 
 Imports and commands run in fresh processes, each after a bare interpreter that is subtracted. ``tyqi nodes`` must
-import no plugin and nothing heavy. The installed size is that of all files that pip adds to a fresh environment, compiled
-ones included, pip itself left out; without a network that case is left out.
+import no plugin and nothing heavy. The installed size is that of all files that pip adds to a fresh environment, with
+compiled ones, without pip itself; where there is no network that case is left out.
 
     python benchmarks/import_time.py --quick
 """
