@@ -293,7 +293,7 @@ def _lift(drafts: Mapping[str, Draft], structure: Structure, report: Report) -> 
             forget(reader, read.place)
     for scope in {structure.scope[first]: None for first, _ in lifted}:
         members = structure.members[scope]
-        ordering = ordered(members, {task: structure.after[task] for task in members})
+        ordering = ordered(members, {task: sorted(structure.after[task]) for task in members})
         structure.members[scope] = list(ordering.order)
         for cycle in ordering.cycles:
             pair = next(pair for pair in zip(cycle, [*cycle[1:], cycle[0]], strict=True) if pair in lifted)

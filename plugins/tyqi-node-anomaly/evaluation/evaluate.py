@@ -113,15 +113,15 @@ def _row(name: str, values: list[Any], form: str) -> None:
 
 
 def print_times(size: int, score: Node, refine: Node, ctx: LocalContext) -> None:
-    """Median time of one call on one CPU thread."""
+    """Median processor time of one call on one thread: other load on the machine does not count."""
     inputs = {"image": drawing.texture("gravel", np.random.default_rng(0), size, "test")}
     for name, node in (("anomaly.score", score), ("anomaly.refine", refine)):
         spent = []
         for _ in range(21):
-            start = time.perf_counter()
+            start = time.process_time()
             node.process(inputs, ctx)
-            spent.append(time.perf_counter() - start)
-        print(f"{name}: {median(spent) * 1000:.0f} ms a picture, one CPU thread")
+            spent.append(time.process_time() - start)
+        print(f"{name}: {median(spent) * 1000:.0f} ms of one core a picture")
 
 
 if __name__ == "__main__":
