@@ -70,8 +70,8 @@ def figures(values: Sequence[float]) -> dict[str, float]:
 
 
 def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """The median ratio of neighbouring samples."""
-    return statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
+    """The median ratio of neighbouring samples; a coarse clock may have counted nothing for theirs."""
+    return statistics.median(mine / max(other, 1e-9) for mine, other in zip(ours, theirs, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,24 +128,35 @@ class Finished:
 def process(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Finished:
     """Run Python with ``arguments`` in a fresh process that imports the package from this repository."""
     variables = {**os.environ, "PYTHONPATH": str(REPOSITORY), **(environment or {})}
-    begun, used = time.perf_counter(), os.times()
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled once, not in every process
+    used, begun = _children_cpu(), time.perf_counter()
     done = subprocess.run(
         [sys.executable, *arguments], env=variables, capture_output=True, text=True, check=False, cwd=REPOSITORY
     )
-    seconds, now = time.perf_counter() - begun, os.times()
+    seconds = time.perf_counter() - begun
     if done.returncode:
         raise RuntimeError(f"python {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
-    cpu = now.children_user + now.children_system - used.children_user - used.children_system
-    return Finished(seconds, cpu, done.stdout)
+    return Finished(seconds, _children_cpu() - used, done.stdout)
+
+
+def _children_cpu() -> float:
+    """Seconds of processor time of all processes that were started here and have ended."""
+    try:
+        import resource  # noqa: PLC0415  (Windows has none; os.times counts in hundredths of a second)
+    except ImportError:
+        used = os.times()
+        return used.children_user + used.children_system
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 @dataclass(slots=True)
 class BeyondBare:
-    """Milliseconds that processes take beyond a bare interpreter that was started just before."""
+    """Milliseconds that processes take beyond a bare interpreter that was started just before, and what they print."""
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
-    output: str = ""
+    outputs: list[str] = field(default_factory=list)
 
 
 def beyond_bare(
@@ -168,7 +179,7 @@ def beyond_bare(
         if turn:
             found.wall.append((full.seconds - bare.seconds) * 1000)
             found.cpu.append((full.cpu - bare.cpu) * 1000)
-            found.output = full.output
+            found.outputs.append(full.output)
     return found
 
 

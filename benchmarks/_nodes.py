@@ -134,8 +134,13 @@ def diamonds(count: int) -> str:
     return project(tasks, above)
 
 
-def wide(width: int) -> str:
-    """``width`` steps that know nothing of each other, all read by joins of :data:`WIDTH`, down to one."""
+def wide(count: int) -> str:
+    """Almost ``count`` tasks: steps side by side, all read by joins of :data:`WIDTH`, down to one."""
+    width, joins_due = count, 0
+    while width > 1:
+        width = -(-width // WIDTH)
+        joins_due += width
+    width = count - joins_due
     tasks = [f"S{index}: {{node: bench.step, inputs: {{value: $input.value}}}}" for index in range(width)]
     layer, number = [f"S{index}" for index in range(width)], 0
     while len(layer) > 1:

@@ -17,11 +17,12 @@ from typing import Any
 
 import _nodes
 import yaml
-from _measure import Case, Size, below, beyond_bare, interleaved, main, pick, say, scaled
+from _measure import Case, Clocks, Size, below, beyond_bare, interleaved, main, pick, say, scaled
 
 from tyqi_core.workflow.compiler import compile_text
 
 THOUSAND_MS = 300.0
+LEAST_MS = 10.0
 LINEAR = 1.5
 """Ten times the tasks may take ten times the time and half as much again."""
 MAX_COMBINED_MS = 1000.0
@@ -49,20 +50,23 @@ def cases(size: Size) -> list[Case]:
         for count in counts:
             say(f"{shape} of {count:,}")
             taken[count] = compiled(make(count), _repetitions(size, count))
-            goal = "1,000 tasks under 300 ms" if count == 1000 else f"at most {THOUSAND_MS / 1000:g} ms a task, or 10 ms"
-            limit = max(10.0, count * THOUSAND_MS / 1000)
-            found.append(Case(f"{shape} of {count:,}", "ms", taken[count], goal, below(limit)))
+            limit = max(LEAST_MS, count * THOUSAND_MS / 1000)
+            name, goal = f"{shape} of {count:,}", f"under {limit:g} ms, which is {THOUSAND_MS:g} ms for 1,000 tasks"
+            found.append(Case(name, "ms", scaled(taken[count].wall, 1000), goal, below(limit)))
+            found.append(Case(f"{name}, processor time", "ms", scaled(taken[count].cpu, 1000), goal, below(limit)))
         found.append(growth(shape, counts[-2], counts[-1], taken))
     found += branches(size)
     return [*found, *cold(size)]
 
 
-def growth(shape: str, few: int, many: int, taken: Mapping[int, Mapping[str, list[float]]]) -> Case:
-    """How much longer a task takes to compile in the largest project than in the one before."""
-    small = statistics.median(taken[few]["ours"]) / few
-    ratios = [value / many / small for value in taken[many]["ours"]]
-    name = f"{shape}: time a task, {many:,} over {few:,} tasks"
-    return Case(name, "ratio", {"ours": ratios}, f"near-linear: at most {LINEAR:g}", below(LINEAR))
+def growth(shape: str, few: int, many: int, taken: Mapping[int, Clocks]) -> Case:
+    """How much more processor time a task takes in the largest project than in the one before; the same of YAML."""
+    samples = {}
+    for name, values in taken[many].cpu.items():
+        small = statistics.median(taken[few].cpu[name]) / few
+        samples[name] = [value / many / small for value in values]
+    name = f"{shape}: processor time a task, {many:,} over {few:,} tasks"
+    return Case(name, "ratio", samples, f"near-linear: at most {LINEAR:g}", below(LINEAR))
 
 
 def branches(size: Size) -> list[Case]:
@@ -76,7 +80,7 @@ def branches(size: Size) -> list[Case]:
     found = []
     for name, text in projects.items():
         say(name)
-        found.append(Case(name, "ms", compiled(text, repetitions), goal, below(MAX_COMBINED_MS)))
+        found.append(Case(name, "ms", scaled(compiled(text, repetitions).wall, 1000), goal, below(MAX_COMBINED_MS)))
     return found
 
 
@@ -97,19 +101,19 @@ def cold(size: Size) -> list[Case]:
     ]
 
 
-def compiled(text: str, repetitions: int) -> dict[str, list[float]]:
-    """Milliseconds to compile the text, and to do nothing but parse it."""
+def compiled(text: str, repetitions: int) -> Clocks:
+    """Compiling the text, and doing nothing but parse it."""
     catalog = _nodes.catalog()
     calls: dict[str, Any] = {
         "ours": lambda: compile_text(text, "benchmark.yaml", catalog),
-        "yaml.CSafeLoader": lambda: yaml.load(text, yaml.CSafeLoader),  # noqa: S506  (a safe loader)
+        "yaml.CSafeLoader": lambda: yaml.load(text, yaml.CSafeLoader),
     }
-    return scaled(interleaved(calls, repetitions, warm_up=1).wall, 1000)
+    return interleaved(calls, repetitions, warm_up=1)
 
 
 def _repetitions(size: Size, count: int) -> int:
     if count >= 10_000:
-        return pick(size, full=7, quick=2, tiny=1)
+        return pick(size, full=7, quick=3, tiny=1)
     return pick(size, full=30, quick=10, tiny=1)
 
 
