@@ -217,7 +217,9 @@ class Driver:
         elif verdict.action == "skip":
             self.settle(executable, instance, claim, "task.skipped", Result("skipped"), {}, {"error": body})
         elif verdict.action == "branch":
-            self.settle(executable, instance, claim, "task.failed", Result("failed"), {ERROR_SLOT: body}, {"error": body})
+            self.settle(
+                executable, instance, claim, "task.failed", Result("failed"), {ERROR_SLOT: body}, {"error": body}
+            )
         else:
             self.store.fail(RUN, instance, claim.token, body)
 
