@@ -20,9 +20,10 @@ import json
 import logging
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,7 +52,9 @@ class _Writing:
 
     folder: Path
     written: int = 0
-    flushed: float = 0.0
+    flushed: float = field(default_factory=time.monotonic)
+    closed: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class RunRecorder:
@@ -110,10 +113,12 @@ class RunRecorder:
     def moved(self, run_id: str, store: MemoryStore) -> None:
         """Append new events, if the last append was long enough ago."""
         writing = self._writing.get(run_id)
-        now = time.monotonic()
-        if writing is not None and now - writing.flushed > FLUSH_SECONDS:
-            writing.flushed = now
-            self._append(writing, store.events(run_id, writing.written))
+        if writing is None or time.monotonic() - writing.flushed <= FLUSH_SECONDS:
+            return
+        try:
+            self._append(writing, run_id, store)
+        except OSError as error:  # the run goes on; what is missing is written with the next events
+            log.warning("events of run %s could not be written yet: %s", run_id, error)
 
     def ended(self, result: RunResult, plan: Plan, store: MemoryStore) -> None:
         """Close the record; of a run that stopped early keep what a resume needs."""
@@ -122,7 +127,7 @@ class RunRecorder:
             return
         folder = writing.folder
         try:
-            self._append(writing, store.events(result.id, writing.written))
+            self._append(writing, result.id, store, last=True)
             (folder / "state.json").unlink(missing_ok=True)
             if result.status != "completed":
                 _write(folder / "state.json", json.dumps(_freeze(store.state(result.id), folder)))
@@ -160,11 +165,17 @@ class RunRecorder:
         values = {name: value for name, value in result.outputs.items() if name in json_like and value is not None}
         return {name: value for name, value in values.items() if len(json.dumps(value)) <= _SMALL}
 
-    def _append(self, writing: _Writing, events: Any) -> None:
-        if events:
-            with (writing.folder / "events.jsonl").open("a", encoding="utf-8") as file:
-                file.write("".join(event_line(event) + "\n" for event in events))
-            writing.written += len(events)
+    def _append(self, writing: _Writing, run_id: str, store: MemoryStore, *, last: bool = False) -> None:
+        """Write the events that are not written yet. Threads that settle tasks of one run take turns."""
+        with writing.lock:
+            if writing.closed:  # by the thread that saw the run's end meanwhile
+                return
+            writing.closed, writing.flushed = last, time.monotonic()
+            events = store.events(run_id, writing.written)
+            if events:
+                with (writing.folder / "events.jsonl").open("a", encoding="utf-8") as file:
+                    file.write("".join(event_line(event) + "\n" for event in events))
+                writing.written += len(events)
 
 
 @dataclass(frozen=True, slots=True)
