@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Any
 
 import yaml
-
 from reference import Behaviour, NodeSpec, Table, compute
+
 from tyqi_core.catalog.catalog import Catalog, LocalNode
 from tyqi_core.catalog.manifest import Manifest
 from tyqi_core.errors import NodeError
