@@ -75,6 +75,8 @@ def _requirements_digest() -> str:
 def _make_venv() -> None:
     if Path(tool("python")).exists():
         return
+    if VENV.is_file():
+        raise SystemExit(f"{VENV} is a file, where the virtual environment belongs; move it away and run this again")
     say(f"making {VENV}")
     # Debian packages ensurepip apart from Python. Where it is missing, the pip that runs outside installs one inside.
     bundled = importlib.util.find_spec("ensurepip") is not None

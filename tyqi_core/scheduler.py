@@ -127,6 +127,8 @@ class Verdict:
 MAX_BACKOFF = 300.0
 """Seconds; a doubling delay stops growing here."""
 
+_EACH = "each."
+
 ERROR_SLOT = "$error"
 """The slot of a task that failed into its error branch; it holds the error as a JSON object."""
 
@@ -265,25 +267,35 @@ def _exports(plan: Plan, task: PlanTask, instance: str, result: Result) -> Itera
     """What a completed task puts into slots other than its own outputs: lists to be filled, and offers outward."""
     if task.foreach is not None:
         for offer in task.offers.get(task.foreach.body, ()):
+            if not offer.slot.startswith(_EACH):
+                continue
             if task.readers or task.kept:
                 yield Export(instance, offer.slot, (), None, result.count or 0)
             for place in _climb(plan, task, instance, offer.slot, ()):
                 yield Export(*place, None, result.count or 0)
+    for offer in _offers(plan, task, instance):
+        if "." not in offer.source_slot:
+            for place in _handed(plan, instance, offer, ()):
+                yield Export(*place, offer.source_slot)
+
+
+def _offers(plan: Plan, task: PlanTask, instance: str) -> Iterator[Offer]:
+    """What ``instance`` hands to its user.
+
+    One sub-chain may be a task's body and its error branch; only an item fills ``each`` slots, only a branch others.
+    """
     user = user_of(instance)
     if user is not None:
         for offer in plan.tasks[task_id(user[0])].offers.get(task.scope, ()):
-            if offer.task == task.id and "." not in offer.source_slot:
-                for place in _handed(plan, instance, offer, ()):
-                    yield Export(*place, offer.source_slot)
+            if offer.task == task.id and offer.slot.startswith(_EACH) == (user[1] is not None):
+                yield offer
 
 
 def _climb(plan: Plan, task: PlanTask, instance: str, slot: str, index: Index) -> Iterator[Place]:
     """The places further out to which a value put into ``slot`` of ``instance`` is handed on."""
-    user = user_of(instance)
-    if user is not None:
-        for offer in plan.tasks[task_id(user[0])].offers.get(task.scope, ()):
-            if offer.task == task.id and offer.source_slot == slot:
-                yield from _handed(plan, instance, offer, index)
+    for offer in _offers(plan, task, instance):
+        if offer.source_slot == slot:
+            yield from _handed(plan, instance, offer, index)
 
 
 def _handed(plan: Plan, instance: str, offer: Offer, index: Index) -> Iterator[Place]:

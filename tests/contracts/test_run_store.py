@@ -10,6 +10,7 @@ from tyqi_core.stores.base import ABSENT, Wanted
 from tyqi_core.stores.memory import MemoryStore
 
 END = Change("end", 1, -1)
+NOTHING = Effects()
 ONE = Effects(ready=(Ready("T1"),))
 
 
@@ -18,7 +19,7 @@ def store(request):
     return request.param()
 
 
-def commit(store, instance, token, effects=Effects(), *, slots=None, outputs=None, kind="task.completed"):
+def commit(store, instance, token, effects=NOTHING, *, slots=None, outputs=None, kind="task.completed"):
     return store.commit("run", instance, token, kind=kind, slots=slots, outputs=outputs or slots or {}, effects=effects)
 
 

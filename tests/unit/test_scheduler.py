@@ -193,6 +193,29 @@ def test_a_failure_into_an_error_branch_opens_it():
     assert locate(plan, "T1/E", Source("error", task="E")) == Place("T1", "$error")
 
 
+def test_a_sub_chain_that_is_body_and_error_branch_fills_the_slots_of_the_use_it_is():
+    plan = plan_of(
+        PlanTask(
+            "T1",
+            "",
+            PIN,
+            foreach=Foreach("items", "item", "B"),
+            branches={ON_ERROR: "B"},
+            on_error="branch",
+            offers={"B": (Offer("B", "x", "branch.x"), Offer("B", "x", "each.xs"))},
+            kept=True,
+        ),
+        PlanTask("B", "B", PIN),
+    )
+
+    def places(instance, result=DONE):
+        return [(export.slot, export.at) for export in effects(plan, instance, result).exports]
+
+    assert places("T1", Result("completed", count=2)) == [("each.xs", ())]
+    assert places("T1[1]/B") == [("each.xs", (1,))]
+    assert places("T1/B") == [("branch.x", ())]
+
+
 def test_the_last_tail_of_the_root_scope_ends_the_run():
     assert Change("end", 2, -1) in effects(condition_plan(), "T2", DONE).changes
 

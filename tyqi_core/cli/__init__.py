@@ -39,11 +39,10 @@ def cli() -> None:
 def main() -> None:
     """The ``tyqi`` program: errors become one line on standard error and an exit code."""
     try:
-        cli(standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        code = cli(prog_name="tyqi", standalone_mode=False)  # an exit code is returned here, not raised
     except (click.ClickException, click.Abort, KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - the outermost door
-        sys.exit(fail(error))
+        code = fail(error)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":

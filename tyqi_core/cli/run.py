@@ -107,15 +107,17 @@ def finish(batch: Batch, *, json_wanted: bool) -> None:
     """Wait for the runs with a progress bar, write the page, print the answer."""
     interrupted = not batch.wait()
     for card in batch.failed():
-        error = card.error or {}
-        say(f"{card.name}: {card.status}: {error.get('code', '')}: {error.get('message', '')}")
+        reason = f": {card.error.get('code')}: {card.error.get('message')}" if card.error else ""
+        say(f"{card.name}: {card.status}{reason}")
         if batch.resumable(card):
             say(f"  To go on with it: tyqi resume {card.run_id}")
     document = batch.document()
     if json_wanted:
         answer_json(document)
     else:
-        say(f"{document['completed']} of {len(document['runs'])} runs completed.")
+        begun = len(document["runs"])
+        rest = f"; {document['total'] - begun} had not begun" if begun < document["total"] else ""
+        say(f"{document['completed']} of {document['total']} runs completed{rest}.")
         click.echo(document["report"])
     if interrupted:
         raise click.exceptions.Exit(INTERRUPTED)

@@ -7,11 +7,11 @@ JSON-like values by walking them once and by the type's compiled schema.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+from tyqi_core.protocol.foreign import imported
 from tyqi_core.protocol.json_values import echo, json_fault
 from tyqi_core.protocol.validation import compiled
 from tyqi_core.resources import data_folder
@@ -227,7 +227,7 @@ def _tensor_check(constraints: Mapping[str, Any]) -> Check:
     )
 
     def check(value: Any) -> str | None:
-        torch = sys.modules.get("torch")  # whoever returns a torch tensor has imported torch
+        torch = imported("torch")  # whoever returns a torch tensor has imported torch
         if torch is None or not isinstance(value, torch.Tensor):
             return of_numpy(value)
         if TORCH_DTYPES.get(str(value.dtype)) not in names:

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tyqi_core.errors import ContractViolation, InputError
 from tyqi_core.protocol.checks import TENSOR_DTYPES, TORCH_DTYPES
+from tyqi_core.protocol.foreign import imported
 from tyqi_core.protocol.images import ImageLimits, encode_image, read_image
 from tyqi_core.protocol.json_values import canonical_json, checked_json, json_fault
 from tyqi_core.protocol.ports import PortType, checker
@@ -201,12 +202,12 @@ def _decode_json(data: Buffer) -> Any:
 
 
 def _is_array(value: Any) -> bool:
-    numpy = sys.modules.get("numpy")  # whoever holds an array has imported numpy
+    numpy = imported("numpy")  # whoever holds an array has imported numpy
     return numpy is not None and isinstance(value, numpy.ndarray)
 
 
 def _is_tensor(value: Any) -> bool:
-    torch = sys.modules.get("torch")
+    torch = imported("torch")
     return torch is not None and isinstance(value, torch.Tensor)
 
 

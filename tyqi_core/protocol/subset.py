@@ -107,12 +107,6 @@ def _count(argument: Any) -> str | None:
     return "expected an integer of at least 0"
 
 
-def _divisor(argument: Any) -> str | None:
-    return (
-        None if type(argument) is int and argument > 0 else "expected an integer above 0; floats do not divide exactly"
-    )
-
-
 def _pattern(argument: Any) -> str | None:
     return pattern_fault(argument) if isinstance(argument, str) else "expected a text"
 
@@ -163,7 +157,6 @@ _ASSERTIONS: Mapping[str, Callable[[Any], str | None]] = {
     "maximum": _number,
     "exclusiveMinimum": _number,
     "exclusiveMaximum": _number,
-    "multipleOf": _divisor,
     "minLength": _count,
     "maxLength": _count,
     "pattern": _pattern,
@@ -239,8 +232,24 @@ def _together(schema: Mapping[str, Any], parts: list[str | int]) -> Iterator[Sch
         beside = sorted(set(schema) - {"$ref"} - set(ANNOTATIONS) - (set() if parts else {*_ROOT_ONLY, "definitions"}))
         if beside:
             yield SchemaProblem(json_path(parts), f"draft-07 ignores what stands beside $ref, here {', '.join(beside)}")
-    if "multipleOf" in schema and schema.get("type") != "integer":
-        yield SchemaProblem(json_path(parts), "'multipleOf' needs type: integer beside it")
+    yield from _required_but_unknown(schema, parts)
+
+
+def _required_but_unknown(schema: Mapping[str, Any], parts: list[str | int]) -> Iterator[SchemaProblem]:
+    """Such schemas are a slip of the pen, and fastjsonschema refuses them."""
+    required, properties = schema.get("required", []), schema.get("properties", {})
+    well_formed = _names(required) is None and isinstance(properties, dict)
+    if not well_formed or schema.get("additionalProperties") not in (False, {}):
+        return
+    for name in required:
+        if name not in properties:
+            near = get_close_matches(name[:40], properties, n=1)
+            yield SchemaProblem(
+                json_path([*parts, "required"]),
+                f"the key {echo(name, 60)} is required but not among the properties",
+                found=echo(name, 60),
+                nearest=near[0] if near else None,
+            )
 
 
 def _one(argument: Any, parts: list[str | int], root: Mapping[str, Any]) -> Iterator[SchemaProblem]:

@@ -29,7 +29,6 @@ _WORDS: Mapping[str, Callable[[Any], str]] = {
     "maximum": lambda arg: f"at most {arg}",
     "exclusiveMinimum": lambda arg: f"more than {arg}",
     "exclusiveMaximum": lambda arg: f"less than {arg}",
-    "multipleOf": lambda arg: f"a multiple of {arg}",
     "minLength": lambda arg: f"at least {arg} characters",
     "maxLength": lambda arg: f"at most {arg} characters",
     "pattern": lambda arg: f"text that matches {arg}",
@@ -150,6 +149,8 @@ def _closest_branch(error: Any) -> list[Any] | None:
         return None
     depth = len(error.instance_path)
     meant = [branch for branch in branches if not any(_wrong_kind(inner, depth) for inner in branch)]
+    if len(meant) > 1:  # then the one whose faults all lie further in, if that is one
+        meant = [branch for branch in meant if all(len(inner.instance_path) > depth for inner in branch)]
     return meant[0] if len(meant) == 1 else None
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from itertools import chain, count
@@ -20,9 +19,6 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _UNFIT = re.compile(r"[^A-Za-z0-9_]+")
 _DEVICES = frozenset({"con", "prn", "aux", "nul"} | {f"{kind}{n}" for kind in ("com", "lpt") for n in range(10)})
 """Names that Windows keeps for devices, with any suffix."""
-
-_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Control, format (direction overrides), surrogate, private, unassigned, line and paragraph separators."""
 
 
 def safe_name(original: str) -> str:
@@ -79,9 +75,7 @@ def _digested(original: str) -> str:
 
 
 def _visible(character: str) -> str:
-    if unicodedata.category(character) not in _HIDDEN_CATEGORIES:
-        return character
-    return character.encode("unicode_escape").decode()
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 def _cut(text: str, limit: int) -> str:

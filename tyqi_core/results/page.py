@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 from tyqi_core.results.drawing import plan_svg
 from tyqi_core.results.names import shown_name
-from tyqi_core.results.svg import attribute
+from tyqi_core.results.svg import attribute, fitted
 from tyqi_core.results.tally import Story
 from tyqi_core.results.values import readable
 from tyqi_core.workflow.plan import Plan
@@ -29,8 +29,11 @@ from tyqi_core.workflow.plan import Plan
 MANY = 60
 """With more items than this, pictures are loaded when they come near the screen."""
 
+MAX_RULE_CELLS = 44
 MAX_ROWS = 8
 MAX_DETAIL_LETTERS = 4000
+
+Words = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +82,17 @@ def batch_page(
         subtitle: a line below the title, such as when and with what the batch was run.
         duration_s: seconds from the first start to the last end.
     """
+    words = _words(plan)
     counts = Counter(card.path for card in cards).most_common()
     numbers = {path: number for number, (path, _) in enumerate(counts)}
     body = [
         _header(cards, project, subtitle, duration_s),
         "<main>",
-        _ways(counts, len(cards)),
+        _ways(counts, len(cards), words),
         _drawing(cards, plan),
         _tools(cards),
         '<div class="cards">',
-        *(_card(card, numbers[card.path], lazy=len(cards) > MANY) for card in cards),
+        *(_card(card, numbers[card.path], words, lazy=len(cards) > MANY) for card in cards),
         "</div>",
         f'<p class="nothing" id="nothing"{"" if not cards else " hidden"}>No item fits.</p>',
         "</main>",
@@ -135,26 +139,37 @@ def _header(cards: Sequence[RunCard], project: str, subtitle: str, duration_s: f
     )
 
 
-def _ways(counts: Sequence[tuple[tuple[str, ...], int]], total: int) -> str:
+def _ways(counts: Sequence[tuple[tuple[str, ...], int]], total: int, words: Words) -> str:
     if not total:
         return ""
     rows = "".join(
         f'<li><button type="button" data-filter="way" data-value="{number}" aria-pressed="false" disabled>'
-        f'{_way(path)}<span class="bar"><i style="width:{100 * count / total:.1f}%"></i></span>'
+        f'{_way(path, words)}<span class="bar"><i style="width:{100 * count / total:.1f}%"></i></span>'
         f'<span class="number">{count}</span></button></li>'
         for number, (path, count) in enumerate(counts)
     )
     return f'<h2>Ways taken</h2><ul class="ways panel">{rows}</ul>'
 
 
-def _way(path: tuple[str, ...]) -> str:
+def _words(plan: Plan | None) -> Words:
+    """Decision -> what it says, for outcomes that are only the number of a rule: ``T2 when 1`` -> ``width > 4``."""
+    tasks = plan.tasks.values() if plan else ()
+    return {
+        f"{task.id} {rule.outcome}": fitted((rule.expression or "otherwise").replace(f"{task.id}.", ""), MAX_RULE_CELLS)
+        for task in tasks
+        for rule in task.rules
+    }
+
+
+def _way(path: tuple[str, ...], words: Words) -> str:
     """Decisions as a row of steps; spans, because it also stands inside a button."""
     if not path:
         return '<span class="way"><span class="none">no decision</span></span>'
     steps = []
     for decision in path:
         task, _, outcome = decision.partition(" ")
-        steps.append(f'<span class="step">{attribute(task)} <b>{attribute(outcome)}</b></span>')
+        said = words.get(decision, outcome)
+        steps.append(f'<span class="step">{attribute(task)} <b>{attribute(said)}</b></span>')
     arrow = '<span class="to" aria-hidden="true">→</span>'
     return f'<span class="way">{arrow.join(steps)}</span>'
 
@@ -185,11 +200,11 @@ def _tools(cards: Sequence[RunCard]) -> str:
     )
 
 
-def _card(card: RunCard, number: int, *, lazy: bool) -> str:
+def _card(card: RunCard, number: int, words: Words, *, lazy: bool) -> str:
     error = card.error or {}
     sought = " ".join([shown_name(card.name), card.run_id, str(error.get("code", "")), str(error.get("message", ""))])
     failed = " failed" if card.status == "failed" else ""
-    way = "" if card.error and not card.path else _way(card.path)
+    way = "" if card.error and not card.path else _way(card.path, words)
     return (
         f'<article class="card{failed}" data-status="{attribute(card.status)}" data-way="{number}" '
         f'data-text="{attribute(sought.lower())}">{_thumbnail(card, lazy=lazy)}<div class="inside">'

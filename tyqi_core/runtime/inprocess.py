@@ -20,7 +20,7 @@ from tyqi_core.catalog.catalog import Catalog
 from tyqi_core.errors import InputError, NodeError, TaskCancelled, TaskTimeout, TyqiError
 from tyqi_core.protocol.message import Event
 from tyqi_core.runtime.context import ProgressListener, TaskContext
-from tyqi_core.runtime.execute import Executable, Executed, RunInputs, pinned
+from tyqi_core.runtime.execute import Executable, Executed, RunInputs, described, pinned
 from tyqi_core.runtime.instances import Instances, Key, Slot
 from tyqi_core.runtime.pool import RETIRE, Job, WorkerPool
 from tyqi_core.runtime.timer import Timer
@@ -316,15 +316,13 @@ class InProcessRuntime:
         deadline = None if timeout is None else self._timer.after(timeout, partial(self._expired, attempt, timeout))
         answer: Executed | NodeError | TaskCancelled
         try:
-            manifest = executable.manifest
-            context.device = self._instances.device(manifest)
-            node = self._instances.node(attempt.slot, manifest, context)
+            node = self._instances.node(attempt.slot, executable.manifest, context)
             answer = self._watch.run(executable, node, attempt.claim.values, context, job)
         except (NodeError, TaskCancelled) as error:
             answer = error
-        except Exception as error:
+        except BaseException as error:  # not even an exit hidden in what a node returned may end this thread
             log.exception("executing %s failed outside its node", job.instance)
-            answer = NodeError(f"{type(error).__name__}: {error}", code="INTERNAL")
+            answer = NodeError(described(error), code="INTERNAL")
         if deadline is not None:
             self._timer.cancel(deadline)
         if run.attempts.pop((job.instance, attempt.claim.token), None) is None:
@@ -446,11 +444,15 @@ class InProcessRuntime:
         if run is None:  # another thread saw the end as well
             return
         result = self._result(run_id, status)
-        if self._recorder is not None:
-            self._recorder.ended(result, self.plan, self.store)
-        self.store.forget(run_id)
         run.result = result
-        run.done.set()
+        try:
+            if self._recorder is not None:
+                self._recorder.ended(result, self.plan, self.store)
+        except Exception:  # who waits for the run must hear of its end, whatever became of its record
+            log.exception("the record of run %s could not be closed", run_id)
+        finally:
+            self.store.forget(run_id)
+            run.done.set()
 
     def _result(self, run_id: str, status: RunStatus) -> RunResult:
         outputs = {}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tyqi_core.catalog.manifest import Manifest
 from tyqi_core.errors import InputError, UsageError
 from tyqi_core.protocol.ports import PortType
 from tyqi_core.protocol.validation import read_json
@@ -38,7 +39,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_input(path: Path, port_type: PortType) -> Any:
-    """The value of a file for a port: a decoded picture, raw bytes, or a JSON document.
+    """The value of a file for a port: a decoded picture, an array (``.npy``), raw bytes, or a JSON document.
 
     Raises:
         InputError: the file cannot be read, or does not hold what the type asks for.
@@ -58,7 +59,11 @@ def decode_input(data: bytes, port_type: PortType) -> Any:
         from tyqi_core.protocol.images import read_image  # noqa: PLC0415 - numpy and Pillow only where a picture is read
 
         return read_image(data, port_type)
-    if port_type.name in {"tensor", "anomaly_map", "video_frame"} or port_type.is_list:
+    if port_type.name in {"tensor", "anomaly_map"} and not port_type.is_list:
+        from tyqi_core.protocol.arrays import read_npy  # noqa: PLC0415 - numpy only where an array is read
+
+        return read_npy(data)
+    if port_type.name == "video_frame" or port_type.is_list:
         raise InputError(f"an input of type {port_type} cannot be read from a file", code="TYPE_NOT_ALLOWED")
     return read_json(data)
 
@@ -113,3 +118,22 @@ def batches(given: Iterable[tuple[str, Path]]) -> list[dict[str, Path]]:
 
 def _nth(paths: Sequence[Path], index: int) -> Path:
     return paths[index] if len(paths) > 1 else paths[0]
+
+
+def read_example(manifest: Manifest, example: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs of one of a manifest's examples: files beside the manifest are read, JSON values taken as they are.
+
+    Raises:
+        InputError: a file does not hold what its port takes.
+    """
+    folder = manifest.path.parent
+    given = example.get("inputs", {})
+    return {name: _example_value(manifest.inputs[name].type, value, folder) for name, value in given.items()}
+
+
+def _example_value(port_type: PortType, value: Any, folder: Path) -> Any:
+    if port_type.is_list and isinstance(value, list):
+        return [_example_value(port_type.item(), element, folder) for element in value]
+    if isinstance(value, str) and (folder / value).is_file():
+        return read_input(folder / value, port_type)
+    return value

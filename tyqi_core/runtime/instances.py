@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sys
 import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
@@ -17,7 +16,10 @@ from dataclasses import dataclass, field
 from tyqi_core.catalog.catalog import Catalog
 from tyqi_core.catalog.manifest import Manifest
 from tyqi_core.errors import NodeError, TyqiError
-from tyqi_core.node import Context, Node
+from tyqi_core.node import Node
+from tyqi_core.protocol.foreign import imported
+from tyqi_core.runtime.context import TaskContext
+from tyqi_core.runtime.execute import described
 from tyqi_core.runtime.pool import Job
 from tyqi_core.workflow.plan import PlanTask
 
@@ -33,6 +35,7 @@ class Slot:
     memory_mb: int
     thread_safe: bool
     node: Node | None = None
+    device: str = "cpu"
     users: int = 0
     parked: deque[Job] = field(default_factory=deque)
     building: threading.Lock = field(default_factory=threading.Lock)
@@ -92,8 +95,8 @@ class Instances:
             slot.parked.clear()
             return parked
 
-    def node(self, slot: Slot, manifest: Manifest, ctx: Context) -> Node:
-        """The living node of an entered slot, built on first use.
+    def node(self, slot: Slot, manifest: Manifest, ctx: TaskContext) -> Node:
+        """The living node of an entered slot, built on first use; ``ctx`` is told its device.
 
         Raises:
             NodeError: the plugin cannot be imported, or ``setup`` failed.
@@ -101,28 +104,9 @@ class Instances:
         if slot.node is None:
             with slot.building:
                 if slot.node is None:
-                    slot.node = self._build(manifest, ctx)
+                    slot.node = self._build(slot, manifest, ctx)
+        ctx.device = slot.device
         return slot.node
-
-    def device(self, manifest: Manifest) -> str:
-        """The device a node runs on here: a declared GPU if there is one, else the CPU where that is allowed.
-
-        Raises:
-            NodeError: the node needs a GPU and there is none.
-        """
-        wanted = manifest.resources.device
-        if wanted == "cpu":
-            return "cpu"
-        torch = sys.modules.get("torch")
-        if torch is not None and torch.cuda.is_available():
-            return "cuda:0"
-        if wanted == "gpu":
-            raise NodeError(
-                f"{manifest.id} needs a GPU and none is visible here",
-                code="NO_DEVICE",
-                remedy="Run it on a machine with a GPU, or use a node that declares device: any.",
-            )
-        return "cpu"
 
     def close(self) -> None:
         """Tear all idle instances down."""
@@ -132,28 +116,27 @@ class Instances:
         for slot in slots:
             _tear_down(slot)
 
-    def _build(self, manifest: Manifest, ctx: Context) -> Node:
+    def _build(self, slot: Slot, manifest: Manifest, ctx: TaskContext) -> Node:
         try:
             node = self._catalog.activate(manifest)()
             self._limit_threads(manifest.resources.cores)
+            ctx.device = slot.device = _device(manifest)
             node.setup(ctx)
         except NodeError:
             raise
         except TyqiError as error:
             raise NodeError(error.message, code=error.code, remedy=error.remedy) from error
         except BaseException as error:
-            raise NodeError(f"setup failed: {type(error).__name__}: {error}", code="SETUP_FAILED") from error
+            raise NodeError(f"setup failed: {described(error)}", code="SETUP_FAILED") from error
         return node
 
     def _limit_threads(self, cores: int) -> None:
         """Let numeric libraries use as many threads as the hungriest node here declares, not one a core each."""
-        if cores <= self._cores:
-            return
-        self._cores = cores
-        if torch := sys.modules.get("torch"):
-            torch.set_num_threads(cores)
-        if cv2 := sys.modules.get("cv2"):
-            cv2.setNumThreads(cores)
+        self._cores = max(cores, self._cores)
+        if torch := imported("torch"):
+            torch.set_num_threads(self._cores)
+        if cv2 := imported("cv2"):
+            cv2.setNumThreads(self._cores)
 
     def _evict(self) -> None:
         """Tear down idle instances, oldest first, until the declared memory fits. The lock is held."""
@@ -168,12 +151,35 @@ class Instances:
                 _tear_down(slot)
 
 
+def _device(manifest: Manifest) -> str:
+    """The device a node runs on here: a GPU if it can use one and there is one, else the CPU where that is allowed.
+
+    Call it once the node's module is imported: whether there is a GPU is asked of the torch that it uses.
+
+    Raises:
+        NodeError: the node needs a GPU and there is none.
+    """
+    wanted = manifest.resources.device
+    if wanted == "cpu":
+        return "cpu"
+    torch = imported("torch")
+    if torch is not None and torch.cuda.is_available():
+        return "cuda:0"
+    if wanted == "gpu":
+        raise NodeError(
+            f"{manifest.id} needs a GPU and none is visible here",
+            code="NO_DEVICE",
+            remedy="Run it on a machine with a GPU, or use a node that declares device: any.",
+        )
+    return "cpu"
+
+
 def _tear_down(slot: Slot) -> None:
     if slot.node is None:
         return
     try:
         slot.node.teardown()
-    except Exception:
+    except BaseException:  # it may not end the thread that happens to clean up
         log.exception("teardown of %s failed", slot.key[0])
     slot.node = None
 

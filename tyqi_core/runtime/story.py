@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tyqi_core.protocol.message import Event
+from tyqi_core.scheduler import task_id
+from tyqi_core.workflow.plan import Plan, PlanTask
 
 _ENDS = {"task.completed": "completed", "task.skipped": "skipped", "task.failed": "failed"}
 
@@ -77,10 +79,18 @@ def story_of(events: Iterable[Event]) -> dict[str, Step]:
     return story
 
 
-def path_taken(events: Iterable[Event]) -> tuple[str, ...]:
-    """The decisions of a run in short: ``("T1 crack", "T2a2 wide")``, items of a foreach left out."""
+def path_taken(plan: Plan, events: Iterable[Event]) -> tuple[str, ...]:
+    """The decisions of a run in words, items of a foreach left out: ``("T1 crack", "T2a2 max_width.value > 6")``."""
     return tuple(
-        f"{event.subject.rpartition('/')[2]} {event.data['outcome']}"
+        f"{task_id(event.subject)} {_in_words(plan.tasks[task_id(event.subject)], event.data['outcome'])}"
         for event in events
         if event.kind == "task.completed" and event.data and "outcome" in event.data and "[" not in event.subject
     )
+
+
+def _in_words(task: PlanTask, outcome: str) -> str:
+    """An outcome as a person says it: of a rule, its expression, without the task's own name."""
+    for rule in task.rules:
+        if rule.outcome == outcome:
+            return "otherwise" if rule.expression is None else rule.expression.replace(f"{task.id}.", "")
+    return outcome

@@ -18,6 +18,7 @@ from tyqi_core.workflow.parameters import Parameters
 from tyqi_core.workflow.plan import Foreach, NodePin, Offer, Plan, PlanTask, Rule
 from tyqi_core.workflow.scopes import ROOT
 from tyqi_core.workflow.shape import shape_of
+from tyqi_core.workflow.slots import Slots
 from tyqi_core.workflow.structure import Structure, outward, structure_of
 from tyqi_core.workflow.wiring import Wired, Wiring
 
@@ -57,7 +58,7 @@ def compile_document(document: Document, catalog: Catalog, params: Mapping[str, 
     wired = wiring.prove()
     if report.problems:
         raise InvalidProject(report.problems)
-    return Assembly(project, drafts, structure, wiring, wired, parameters.values).plan()
+    return Assembly(project, drafts, structure, slots=wiring.slots, wired=wired, params=parameters.values).plan()
 
 
 class Assembly:
@@ -68,14 +69,15 @@ class Assembly:
         project: Project,
         drafts: Mapping[str, Draft],
         structure: Structure,
-        wiring: Wiring,
+        *,
+        slots: Slots,
         wired: Wired,
         params: Mapping[str, Any],
     ) -> None:
         self.project = project
         self.drafts = drafts
         self.structure = structure
-        self.slots = wiring.slots
+        self.slots = slots
         self.wired = wired
         self.params = params
         self.kept = {source.task for source in wired.outputs.values() if source.kind == "slot"}
@@ -88,7 +90,7 @@ class Assembly:
         self._lifetimes()
         self._hand_outward()
         tails = {
-            scope: tuple(sorted(task for task in members if not self.structure.after[task]))
+            scope: tuple(sorted(task for task in members if not self.structure.follows[task]))
             for scope, members in sorted(self.structure.members.items())
         }
         return Plan(
@@ -139,9 +141,10 @@ class Assembly:
             node=NodePin(manifest.id, manifest.version, manifest.digest),
             params=draft.params,
             bindings=tuple(self.wired.bindings[name]),
-            successors=tuple(sorted(self.structure.after[name])),
+            successors=tuple(sorted(self.structure.follows[name])),
+            beside=tuple(sorted(self.structure.after[name] - self.structure.follows[name])),
             waits=len(self.structure.before[name]),
-            tail=not self.structure.after[name],
+            tail=not self.structure.follows[name],
             branches=model.branches,
             rules=tuple(_rules(draft)),
             foreach=Foreach(foreach.over, foreach.alias, foreach.body) if foreach else None,

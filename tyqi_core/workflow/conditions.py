@@ -16,6 +16,7 @@ _SINGLE = ("string", "number", "integer", "boolean", "null")
 class KeyFault(NamedTuple):
     """Why a path leads nowhere."""
 
+    code: str
     message: str
     nearest: str | None = None
     remedy: str | None = None
@@ -45,21 +46,20 @@ def _step(schema: Mapping[str, Any], step: str | int, where: Path) -> Mapping[st
     """The schema one step further in; ``None`` where it is not told."""
     kind = schema.get("type")
     if kind in _SINGLE:
-        return KeyFault(f"{where} is a {kind}; there is nothing within it.")
-    if isinstance(step, int):
-        if kind == "object":
-            return KeyFault(f"{where} is an object; its fields have names.")
-        items = schema.get("items")
-        return items if isinstance(items, dict) else None
-    if kind == "array":
-        return KeyFault(f"{where} is a list; its elements have numbers.")
+        return KeyFault("UNKNOWN_KEY", f"{where} is a {kind}; there is nothing within it.")
+    if kind == ("object" if isinstance(step, int) else "array"):
+        what = "an object; its fields have names" if kind == "object" else "a list; its elements have numbers"
+        return KeyFault("UNKNOWN_KEY", f"{where} is {what}.")
     fields = schema.get("properties", {})
-    if step in fields:
-        inner: Mapping[str, Any] = fields[step]
-        return inner
-    others = schema.get("additionalProperties", True)
-    if others is False:
-        return KeyFault(f"{where} has no field '{step}'; it has {', '.join(fields)}.", nearest_name(step, list(fields)))
+    others = (
+        schema.get("items") if isinstance(step, int) else fields.get(step, schema.get("additionalProperties", True))
+    )
+    if others is False and isinstance(step, str):
+        return KeyFault(
+            "UNKNOWN_KEY",
+            f"{where} has no field '{step}'; it has {', '.join(fields)}.",
+            nearest_name(step, list(fields)),
+        )
     return others if isinstance(others, dict) else None
 
 
@@ -70,9 +70,12 @@ def _whole(schema: Mapping[str, Any], path: Path) -> KeyFault | None:
         remedy = (
             f"Compare one of its fields, for example {path}.{fields[0]}." if fields else "Compare one of its fields."
         )
-        return KeyFault(f"{path} is an object, which cannot be compared.", None, remedy)
+        return KeyFault("EXPR_TYPE", f"{path} is an object, which cannot be compared.", None, remedy)
     if kind == "array":
         return KeyFault(
-            f"{path} is a list, which cannot be compared.", None, f"Compare size({path}) or one of its elements."
+            "EXPR_TYPE",
+            f"{path} is a list, which cannot be compared.",
+            None,
+            f"Compare size({path}) or one of its elements.",
         )
     return None

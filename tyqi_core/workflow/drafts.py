@@ -104,7 +104,8 @@ class Drafting:
             if reference.kind in ("slot", "input"):
                 found[name] = reference
             else:
-                message = f"an output of the run is TASK.PORT, TASK.branch.PORT, TASK.each.NAME or $input.NAME, not {reference}."
+                forms = "TASK.PORT, TASK.branch.PORT, TASK.each.NAME or $input.NAME"
+                message = f"an output of the run is {forms}, not {reference}."
                 self.report.add("BAD_REFERENCE", message, "outputs", name, value=True)
         return found
 
@@ -119,8 +120,9 @@ class Drafting:
         found = self._manifests[name]
         if isinstance(found, CatalogError):
             near = self.catalog.nearest(name)
+            message = found.message.partition(" Did you mean")[0]  # said again by `nearest`
             self.report.add(
-                found.code, found.message, "tasks", draft.id, "node", value=True, nearest=near, remedy=found.remedy
+                found.code, message, "tasks", draft.id, "node", value=True, nearest=near, remedy=found.remedy
             )
             return
         draft.manifest = found
@@ -139,7 +141,7 @@ class Drafting:
         """Whether ``name`` is a task; notes it otherwise."""
         if name in self.drafts:
             return True
-        if name not in self.project.known["tasks"]:
+        if not self.project.knows("tasks", name):
             near = nearest_name(name, list(self.drafts))
             self.report.add("UNKNOWN_TASK", f"there is no task '{name[:80]}'.", *path, value=True, nearest=near)
         return False
@@ -157,7 +159,7 @@ class Drafting:
     def _written(self, *path: Key) -> Any:
         value = self.report.document.value
         for key in path:
-            value = value[key] if key in value else None
+            value = value.get(key)
         return value
 
     # ---- inputs
@@ -205,7 +207,7 @@ class Drafting:
         if reference.kind == "param":
             return self.parameters.known(reference.name, *path)
         if reference.kind == "input" and reference.name not in self.project.inputs:
-            if reference.name not in self.project.known["inputs"]:
+            if not self.project.knows("inputs", reference.name):
                 near = nearest_name(reference.name, list(self.project.inputs))
                 message = f"the project has no input '{reference.name}'."
                 self.report.add("UNKNOWN_INPUT", message, *path, value=True, nearest=near)
@@ -307,7 +309,10 @@ class Drafting:
             compiled = compile_expression(text)
             if not compiled.params:
                 return compiled
-            if not all([self.parameters.known(use.name, *path) for use in compiled.params]):
+            known = [
+                self.parameters.known(use.name, *path) for use in compiled.params
+            ]  # all of them: each may be noted
+            if not all(known):
                 return None
             return compile_expression(compiled.with_params(self.parameters.values))
         except InvalidProject as error:

@@ -27,7 +27,7 @@ def written_edges(drafts: Mapping[str, Draft], report: Report) -> Written:
                     continue
                 edge = (other, name) if field == "predecessor" else (name, other)
                 edges.setdefault(edge, path)
-                _agree(drafts, name, other, field, path, report)
+                _agree(drafts, name, other, field, path=path, report=report)
     return edges
 
 
@@ -36,12 +36,12 @@ def _place(report: Report, task: str, field: str, position: int) -> Path:
     return ("tasks", task, field, position) if listed else ("tasks", task, field)
 
 
-def _agree(drafts: Mapping[str, Draft], name: str, other: str, field: str, path: Path, report: Report) -> None:
+def _agree(drafts: Mapping[str, Draft], name: str, other: str, field: str, *, path: Path, report: Report) -> None:
     """Both sides of an edge may be written; then they must say the same."""
     model = drafts[other].model
     opposite = "successor" if field == "predecessor" else "predecessor"
     theirs = model.predecessor if opposite == "predecessor" else model.successor
-    if theirs is None or name in theirs or opposite in model.broken:
+    if theirs is None or name in theirs or opposite in model.broken or any(task not in drafts for task in theirs):
         return
     said = ", ".join(theirs) or "nothing"
     first, then = (other, name) if field == "predecessor" else (name, other)

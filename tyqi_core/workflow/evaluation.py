@@ -1,13 +1,18 @@
 """What an expression is made of, and what each part is worth.
 
 The kinds of value are those of JSON: true or false, number, text, list, object, null. Numbers are one kind, whether
-written ``3`` or ``3.0``; nothing is converted. A value of a kind that an operation does not take is a ``ConditionError``.
+written ``3`` or ``3.0``; nothing is converted. A value of a kind that an operation does not take is a
+``ConditionError``.
+
+Each part has a ``kind``, if it can be told without data, and a ``value``, given a lookup of references.
 """
+# ruff: noqa: D102 - `kind` and `value` are told once, above
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+import operator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +22,14 @@ from tyqi_core.protocol.json_values import INT_MAX, INT_MIN, echo
 Lookup = Callable[[str], Any]
 Steps = tuple[str | int, ...]
 
+_COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 MAX_SEARCHED = 100_000
 """Elements that one ``in`` looks at."""
 
@@ -202,19 +215,7 @@ class Compare:
             return _contains(right, left)
         if fault := _uncomparable(self.sign, kind_of(left), kind_of(right)):
             raise ConditionError(fault)
-        match self.sign:
-            case "==":
-                return bool(left == right)
-            case "!=":
-                return bool(left != right)
-            case "<":
-                return bool(left < right)
-            case "<=":
-                return bool(left <= right)
-            case ">":
-                return bool(left > right)
-            case _:
-                return bool(left >= right)
+        return bool(_COMPARISONS[self.sign](left, right))
 
 
 @dataclass(frozen=True, slots=True)

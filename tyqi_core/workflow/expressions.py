@@ -5,11 +5,12 @@
     T1.score > 0.8 && T2.measurements.max_width.unit == "mm"
     has(T5.branch.finding) and size(T3.detections) >= $param.at_least
 
-There are numbers, texts, ``true``, ``false``, ``null``, lists, references with fields and constant indices, comparisons, ``in``,
-``&& || !`` (also ``and or not``), ``+ - * / %``, parentheses, ``has(...)`` and ``size(...)``; nothing else, so there is
-nothing to escape from. Length, depth and the number of operations are bounded, therefore so is the time of an evaluation.
-What an expression cannot decide raises :class:`ConditionError`: it never guesses, and a replay decides the same.
-The reference for people stands in ``docs/projects.md``; why an own parser, in ``docs/decisions/0020-own-expressions.md``.
+There are numbers, texts, ``true``, ``false``, ``null``, lists, references with fields and constant indices,
+comparisons, ``in``, ``&& || !`` (also ``and or not``), ``+ - * / %``, parentheses, ``has(...)`` and ``size(...)``;
+nothing else, so there is nothing to escape from. Length, depth and the number of operations are bounded, and so is the
+time of an evaluation. What an expression cannot decide raises :class:`ConditionError`: it never guesses, and a replay
+decides the same. The reference for people stands in ``docs/projects.md``; why an own parser, in
+``docs/decisions/0020-own-expressions.md``.
 """
 
 from __future__ import annotations
@@ -125,9 +126,8 @@ class Expression:
         text = self.text
         for use in reversed(self.params):
             path = Path(f"$param.{use.name}", use.steps)
-            text = (
-                text[: use.start] + _constant(path.value(lambda _, use=use: values[use.name]), path) + text[use.end :]
-            )
+            constant = _constant(path.value(lambda reference: values[reference.removeprefix("$param.")]), path)
+            text = text[: use.start] + constant + text[use.end :]
         return text
 
 
@@ -295,14 +295,10 @@ class _Parser:
 
     def primary(self) -> Node:
         token = self.next
-        if token.kind == "number":
-            return Literal(_number(self.take()))
-        if token.kind == "text":
-            return Literal(_text(self.take()))
         if token.kind == "reference":
             return self.path()
-        if token.kind == "word" and token.text in _WORDS:
-            return Literal(_WORDS[self.take().text])
+        if token.kind in ("number", "text") or (token.kind == "word" and token.text in _WORDS):
+            return Literal(self.constant())
         if token.kind == "word" and token.text in ("has", "size"):
             return self.call(self.take().text)
         if self.accept("("):
@@ -311,7 +307,13 @@ class _Parser:
             return inner
         if self.accept("["):
             return ListOf(tuple(self.items()))
-        self.unexpected("a value")
+        return self.unexpected("a value")
+
+    def constant(self) -> Any:
+        token = self.take()
+        if token.kind == "number":
+            return _number(token)
+        return _text(token) if token.kind == "text" else _WORDS[token.text]
 
     def items(self) -> Iterator[Node]:
         while not self.accept("]"):

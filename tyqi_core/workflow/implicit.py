@@ -17,7 +17,7 @@ from tyqi_core.workflow.items import Items
 from tyqi_core.workflow.model import Use
 from tyqi_core.workflow.plan import ON_ERROR
 from tyqi_core.workflow.references import Reference
-from tyqi_core.workflow.slots import ERROR_TYPE
+from tyqi_core.workflow.slots import ERROR_TYPE, misfit
 from tyqi_core.workflow.structure import Structure
 
 
@@ -30,7 +30,7 @@ class Candidate(NamedTuple):
 
     def fits(self, port: Port) -> bool:
         """Whether the port takes every value that this may have."""
-        return bool(self.types) and all(port.type.accepts(given) is None for given in self.types)
+        return bool(self.types) and all(misfit(port.type, given) is None for given in self.types)
 
 
 class Implicit:
@@ -67,8 +67,9 @@ class Implicit:
         uses = self._structure.uses.get(draft.id)
         sources = [use.user for use in uses] if uses else self._structure.direct[draft.id]
         orphan = not uses and self._structure.scope[draft.id] == draft.id
-        broken = draft.model.broken & {"predecessor", "inputs"}
-        return bool(orphan or broken) or any(self._drafts[source].manifest is None for source in sources)
+        unsound = draft.faulty or draft.model.broken & {"predecessor", "inputs"}
+        missing = any(task not in self._drafts for task in draft.model.predecessor or ())
+        return bool(orphan or unsound or missing) or any(self._drafts[source].manifest is None for source in sources)
 
     def _taken(self, draft: Draft, candidates: list[Candidate]) -> set[Reference]:
         taken = set(draft.references.values())

@@ -101,7 +101,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class TaskModel:
-    """One task as it was written. ``None`` and empty mean: not there. ``broken``: fields that were there and unsound."""
+    """One task as it was written. ``None`` and empty mean: not there. ``broken``: fields that are there but unsound."""
 
     id: str
     node: str | None
@@ -141,14 +141,22 @@ class TaskModel:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project file. ``known`` holds the names that are there, sound or not: field -> names."""
+    """A project file.
+
+    ``known`` holds the names that are there, sound or not: field -> names; ``None`` where the whole field is unsound.
+    """
 
     name: str
     inputs: Mapping[str, RunInput]
     params: Mapping[str, Mapping[str, Any]]
     tasks: Mapping[str, TaskModel]
     outputs: Mapping[str, str]
-    known: Mapping[str, frozenset[str]]
+    known: Mapping[str, frozenset[str] | None]
+
+    def knows(self, field: str, name: str) -> bool:
+        """Whether ``name`` stands in a field, as far as can be told."""
+        names = self.known[field]
+        return names is None or name in names
 
 
 def read_project(shape: Shape, report: Report) -> Project:
@@ -169,7 +177,7 @@ def read_project(shape: Shape, report: Report) -> Project:
         },
         outputs=body.get("outputs", {}),
         known={
-            name: frozenset(raw[name]) if isinstance(raw.get(name), dict) else frozenset()
+            name: frozenset(raw.get(name, ())) if isinstance(raw.get(name, {}), dict) else None
             for name in ("inputs", "params", "tasks")
         },
     )
@@ -194,6 +202,9 @@ def _task(name: str, body: Mapping[str, Any], broken: frozenset[str], report: Re
     branches = body.get("branches")
     on_error = body.get("on_error", "fail")
     foreach = body.get("foreach")
+    rules = tuple(_rules(name, branches, report)) if isinstance(branches, list) else ()
+    if isinstance(branches, list) and len(rules) < len(branches):
+        broken |= {"branches"}
     task = TaskModel(
         id=name,
         node=body.get("node"),
@@ -203,7 +214,7 @@ def _task(name: str, body: Mapping[str, Any], broken: frozenset[str], report: Re
         successor=_names(body.get("successor")),
         condition=body.get("condition", False),
         outcomes=branches if isinstance(branches, dict) else None,
-        rules=tuple(_rules(name, branches, report)) if isinstance(branches, list) else (),
+        rules=rules,
         subchain=body.get("subchain", False),
         foreach=_foreach(foreach) if foreach else None,
         retries=int(body.get("retries", 0)),

@@ -11,7 +11,7 @@ Arrows = Mapping[str, Collection[str]]
 
 @dataclass(frozen=True, slots=True)
 class Ordering:
-    """``order`` holds every task; where it runs into ``knots``, sets of tasks in cycles, arrows within them are ignored.
+    """``order`` holds every task; arrows within ``knots``, sets of tasks in cycles, are ignored.
 
     ``cycles`` shows one cycle of each knot, beginning with the task that stands first in the file.
     """
@@ -58,7 +58,7 @@ def _knots(tasks: Sequence[str], arrows: Arrows) -> tuple[list[frozenset[str]], 
     import networkx as nx  # noqa: PLC0415 - 0.2 s and 420 modules, which only a project with a cycle has to pay
 
     position = {task: index for index, task in enumerate(tasks)}
-    graph = nx.DiGraph()
+    graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(tasks)
     graph.add_edges_from((task, after) for task in tasks for after in arrows.get(task, ()) if after in position)
     knots = [
@@ -70,12 +70,6 @@ def _knots(tasks: Sequence[str], arrows: Arrows) -> tuple[list[frozenset[str]], 
     cycles = []
     for knot in knots:
         first = min(knot, key=position.__getitem__)
-        around = nx.shortest_path(graph.subgraph(knot), *_closing(graph, knot, first))
-        cycles.append(tuple(around))
+        last = min((task for task in graph.predecessors(first) if task in knot), key=position.__getitem__)
+        cycles.append(tuple(nx.shortest_path(graph.subgraph(knot), first, last)))
     return knots, cycles
-
-
-def _closing(graph: Arrows, knot: frozenset[str], first: str) -> tuple[str, str]:
-    """The first task of a knot and the one from which an arrow leads back to it, nearest by the file's order."""
-    back = [task for task in graph if task in knot and first in graph[task]]
-    return first, back[0]

@@ -57,7 +57,7 @@ class Parameters:
         """Whether ``$param.name`` has a value; notes a name that is not declared."""
         if name in self.values:
             return True
-        if name not in self._project.known["params"]:
+        if not self._project.knows("params", name):
             near = nearest_name(name, list(self._project.params))
             self._report.add(
                 "UNKNOWN_PARAM", f"the project has no parameter '{name}'.", *path, value=True, nearest=near
@@ -131,11 +131,11 @@ class Parameters:
             )
             self._report.add("UNKNOWN_PARAM", said, *here, name, nearest=nearest_name(name, list(names)))
         faults = compiled(manifest.params_schema).problems({key: filled[key] for key in filled if key not in unknown})
-        for fault in faults:
-            if fault.message.startswith("the key"):
-                self._report.add("MISSING_PARAM", f"{manifest.id}: {fault.message}.", *here)
+        for found in faults:
+            if found.message.startswith("the key"):
+                self._report.add("MISSING_PARAM", f"{manifest.id}: {found.message}.", *here)
             else:
-                problem = self._report.document.schema_problem("BAD_PARAM", fault, here)
+                problem = self._report.document.schema_problem("BAD_PARAM", found, here)
                 self._report.problems.append(problem)
         return None if unknown or faults else filled
 

@@ -33,6 +33,11 @@ class Placing:
         self.scope: dict[str, str] = {}
         self.doubtful: set[str] = set()
         self.uses = _uses(drafts)
+        self._uses_unknown = any(
+            draft.model.broken & {"branches", "foreach", "on_error"}
+            or any(use.head not in drafts for use in draft.model.uses)
+            for draft in drafts.values()
+        )
         self._knot_of = {task: knot for knot in ordering.knots for task in knot}
         self._before_written = _backward(written)
         self._before_data = _backward(data)
@@ -58,24 +63,27 @@ class Placing:
     def _head(self, draft: Draft, before: Sequence[str]) -> None:
         name = draft.id
         uses = self.uses[name]
-        self.scope[name] = name
+        user = uses[0].user
         self.scopes.add(name, [self.scope[use.user] for use in uses if use.user in self.scope])
+        self.scope[name] = name
         if not draft.model.subchain and "subchain" not in draft.model.broken:
-            message = f"{name} is the head of a sub-chain of {uses[0].user}, but is not marked as one."
+            message = f"{name} is the head of a sub-chain of {user}, but is not marked as one."
             self.report.add("UNMARKED_HEAD", message, "tasks", name, remedy=f"Write subchain: true in {name}.")
         for other in before:
             if self._knot_of.get(other) is None or self._knot_of[other] is not self._knot_of.get(name):
                 self.report.add(
                     "EDGE_INTO_SUBCHAIN",
-                    f"{name} is the head of a sub-chain; it starts when {uses[0].user} opens it and waits for nothing else.",
+                    f"{name} is the head of a sub-chain; it starts when {user} opens it and waits for nothing else.",
                     *self.written[other, name],
                     value=True,
-                    remedy=f"Remove the edge from {other}, or let {uses[0].user} wait for {other}."
-                    if other != uses[0].user
-                    else "Remove the edge; the branch is the connection.",
+                    remedy="Remove the edge; the branch is the connection."
+                    if other == user
+                    else f"Remove the edge from {other}, or let {user} wait for {other}.",
                 )
 
     def _unreachable(self, draft: Draft) -> None:
+        if self._uses_unknown:
+            return
         self.report.add(
             "UNREACHABLE_SUBCHAIN",
             f"no branch, foreach or on_error leads to the sub-chain of {draft.id}; it would never run.",
@@ -105,10 +113,10 @@ class Placing:
         if chooser:
             self.report.add(
                 "EXCLUSIVE_JOIN",
-                f"{name} needs both {one} and {other}, but {chooser} runs either the sub-chain of {left} or that of {right}.",
+                f"{name} needs both {one} and {other}, but {chooser} runs the sub-chain of either {left} or {right}.",
                 "tasks",
                 name,
-                remedy=f"Write predecessor: [{chooser}], which waits for the chosen one, and read {chooser}.branch.PORT.",
+                remedy=f"Write predecessor: [{chooser}], which waits for the one chosen; read {chooser}.branch.PORT.",
             )
             return
         user = next((use.user for use in self.uses.get(right, ()) if self.scope.get(use.user) == around), "its user")

@@ -1,7 +1,7 @@
 """Which sub-chain lies within which: the tree that makes availability of data lexical.
 
-A sub-chain may be used by several tasks in several scopes. What its tasks may read is what encloses *every* use of it, in
-graph words: the scopes that dominate it in the graph of uses. Those form a tree; here it grows scope by scope, in
+A sub-chain may be used by several tasks in several scopes. What its tasks may read is what encloses *every* use of it,
+in graph words: the scopes that dominate it in the graph of uses. Those form a tree; here it grows scope by scope, in
 an order in which users come before what they use. Questions are answered in O(log depth) by jump pointers
 (E. W. Myers, "An applicative random-access stack", 1983), so that deep nests cost no more than wide ones.
 """

@@ -1,8 +1,8 @@
 """Whether a project file has the shape that ``schemas/project.schema.json`` asks for, told with codes of our own.
 
-The schema is the one home of what may stand where. A compiled validator says yes at once; only a file that it refuses is
-walked here, to say of each fault what it is, where it stands and what was probably meant. :class:`Shape` then hands out
-what is sound, so that one bad field does not hide, or cause, other problems.
+The schema is the one home of what may stand where. A compiled validator says yes at once; only a file that it refuses
+is walked here, to say of each fault what it is, where it stands and what was probably meant. :class:`Shape` then hands
+out what is sound, so that one bad field does not hide, or cause, other problems.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _faults(schema: Mapping[str, Any], root: Mapping[str, Any], value: Any, path
         return _alternatives(schema["anyOf"], root, value, path, name)
     if (message := _unfit(schema, value)) is not None:
         near = nearest_name(value, schema["enum"]) if "enum" in schema else None
-        return [Fault(_CODES.get(name, "BAD_VALUE"), path, message, near)]
+        return [Fault(_code(name, path, value), path, message, near)]
     if isinstance(value, dict):
         return list(_fields(schema, root, value, path))
     if isinstance(value, list) and "items" in schema:
@@ -161,6 +161,12 @@ def _faults(schema: Mapping[str, Any], root: Mapping[str, Any], value: Any, path
             for fault in _faults(schema["items"], root, item, (*path, index), "")
         ]
     return []
+
+
+def _code(name: str, path: Path, value: Any) -> str:
+    if path == ("tasks",) and isinstance(value, dict):
+        return "TOO_MANY_TASKS" if value else "EMPTY_PROJECT"
+    return _CODES.get(name, "BAD_VALUE")
 
 
 def _alternatives(
@@ -173,7 +179,9 @@ def _alternatives(
         if _is(value, meant["type"]):
             return _faults(alternative, root, value, path, name)
         types.append(meant["type"])
-    wanted = " or ".join(_TYPE_WORDS[name] for name in types)
+    if name == "binding" and isinstance(value, list):
+        return [Fault("TWO_PRODUCERS", path, f"an input has one source, found {len(value)}: {echo(value, 80)}.")]
+    wanted = " or ".join(_TYPE_WORDS[kind] for kind in types)
     return [Fault(_CODES.get(name, "BAD_VALUE"), path, f"expected {wanted}, found {echo(value, 80)}.")]
 
 
@@ -200,7 +208,7 @@ def _fields(
             yield from _faults(others, root, inner, here, "")
 
 
-def _unfit(schema: Mapping[str, Any], value: Any) -> str | None:
+def _unfit(schema: Mapping[str, Any], value: Any) -> str | None:  # noqa: PLR0911 - one return for each keyword
     """What keywords that look at the value itself find wrong with it."""
     found = echo(value, 80)
     kind = schema.get("type")

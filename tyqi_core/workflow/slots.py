@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-from tyqi_core.protocol.checks import JSON_TYPES
 from tyqi_core.protocol.ports import PortType
 from tyqi_core.workflow.drafts import Draft
 from tyqi_core.workflow.plan import ON_ERROR
@@ -26,6 +26,12 @@ ERROR_TYPE = PortType.parse(
     }
 )
 """What ``$error`` is."""
+
+
+@lru_cache(maxsize=4096)
+def misfit(wanted: PortType, given: PortType) -> str | None:
+    """``wanted.accepts(given)``, remembered: a project asks the same few questions over and over."""
+    return wanted.accepts(given)
 
 
 @dataclass(slots=True)
@@ -78,16 +84,20 @@ class Slots:
             return self._each(draft, name)
         if draft.manifest is None or slot not in draft.manifest.outputs:
             return None
-        return Held({draft.manifest.outputs[slot].type: f"{draft.id}.{slot}"}, skippable=draft.id in self.skippable)
+        return Held({draft.manifest.outputs[slot].type: f"{draft.id}.{slot}"}, skippable=self._may_lack(draft))
+
+    def _may_lack(self, draft: Draft) -> bool:
+        """Whether the task may have no outputs of its own: it is skipped, or it fails and takes its error branch."""
+        return draft.id in self.skippable or draft.model.on_error == "branch"
 
     def _each(self, draft: Draft, name: str) -> Held | None:
         reference = draft.collects.get(name)
         inner = self.held(reference.task, reference.name) if reference else None
         if inner is None or inner.fault:
             return inner
-        held = Held(skippable=draft.id in self.skippable)
+        held = Held(skippable=self._may_lack(draft))
         for item, origin in inner.types.items():
-            kind = _listed(item, inner.nullable)
+            kind = item.collected(inner.nullable)
             if kind is None:
                 held.fault = f"{draft.id}.each.{name} would be a list of lists of {item.name}, which no port takes."
                 held.remedy = "Let a task of the body make one value of the inner list."
@@ -96,6 +106,8 @@ class Slots:
         return held
 
     def _branch(self, draft: Draft, port: str) -> Held | None:
+        if "branches" in draft.model.broken:
+            return None
         held = Held(skippable=draft.id in self.skippable)
         if not draft.model.branching:
             held.absent = f"{draft.id} succeeds"
@@ -115,10 +127,12 @@ class Slots:
     def _merge(self, held: Held, way: str, head: str, port: str) -> bool:
         """Add what the sub-chain of ``head`` offers under ``port``; False if that cannot be known."""
         providers = self._offers[head].get(port, [])
-        if len(providers) != 1:
+        if len(providers) != 1 and not self._instead(providers):
             self._no_single(held, way, head, port, providers)
             return True
         inner = self.held(*providers[0])
+        for provider in providers[1:]:
+            inner = self._either(inner, self.held(*provider), provider[0])
         if inner is None:
             return False
         held.types.update({kind: origin for kind, origin in inner.types.items() if kind not in held.types})
@@ -128,6 +142,18 @@ class Slots:
         if inner.fault and not held.fault:
             held.fault, held.remedy = f"on {way}, {inner.fault}", inner.remedy
         return True
+
+    def _instead(self, providers: list[tuple[str, str]]) -> bool:
+        """Whether these are a task's output and, should it fail, what its error branch offers in its place."""
+        tasks = {task for task, _ in providers}
+        draft = self._drafts[next(iter(tasks))] if len(tasks) == 1 else None
+        return draft is not None and draft.model.error_head is not None and not draft.model.branching
+
+    def _either(self, own: Held | None, instead: Held | None, task: str) -> Held | None:
+        if own is None or instead is None:
+            return None
+        skippable = task in self.skippable or instead.skippable
+        return Held({**instead.types, **own.types}, skippable=skippable, fault=instead.fault, remedy=instead.remedy)
 
     def _no_single(self, held: Held, way: str, head: str, port: str, providers: list[tuple[str, str]]) -> None:
         if held.fault:
@@ -150,7 +176,7 @@ class Slots:
             draft = self._drafts[member]
             for name in draft.collects:
                 self.held(member, f"each.{name}")  # now, while what it rests on is known: it need not recurse later
-            if not self._structure.after[member]:
+            if not self._structure.follows[member]:
                 for port, slot in self._offered_by(draft):
                     candidates.setdefault(port, []).append((member, slot))
         self._offers[head] = {port: self._sound(providers) for port, providers in candidates.items()}
@@ -162,7 +188,7 @@ class Slots:
         return sound or providers[:1]
 
     def _offered_by(self, tail: Draft) -> list[tuple[str, str]]:
-        if tail.manifest is None:
+        if tail.manifest is None or tail.model.broken & {"branches", "foreach"}:
             self.unclear.add(self._structure.scope[tail.id])
         offered = [(port, port) for port in tail.outputs]
         offered += [(name, f"each.{name}") for name in tail.collects]
@@ -175,19 +201,10 @@ class Slots:
         return offered + [(port, f"branch.{port}") for port in inner]
 
     def providers(self, task: str, slot: str) -> list[tuple[str, str, str]]:
-        """Who fills a slot that is no output: (head of the opened scope, task in it, that task's slot)."""
+        """Who may fill a slot that is no output: (head of the opened scope, task in it, that task's slot)."""
         draft = self._drafts[task]
         view, _, name = slot.rpartition(".")
         if view == "each" and draft.model.foreach:
             return [(draft.model.foreach.body, draft.collects[name].task, draft.collects[name].name)]
         heads = dict.fromkeys(head for head in draft.model.branches.values() if head is not None)
-        return [(head, *self._offers[head][name][0]) for head in heads if name in self._offers[head]]
-
-
-def _listed(item: PortType, null_items: bool) -> PortType | None:
-    """A list of what one item gives. Lists do not nest as ports, but a list of JSON lists is JSON again."""
-    if not item.is_list:
-        return item.listed(null_items)
-    if item.name not in JSON_TYPES:
-        return None
-    return PortType("json", constraints={"schema": item.json_schema()}).listed(null_items)
+        return [(head, *provider) for head in heads for provider in self._offers[head].get(name, ())]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from tyqi_core.workflow.drafts import Draft
-from tyqi_core.workflow.edges import data_edges, forget, order_all, place_of, report_cycle, written_edges
+from tyqi_core.workflow.edges import Written, data_edges, forget, order_all, place_of, report_cycle, written_edges
 from tyqi_core.workflow.model import Report, Use
 from tyqi_core.workflow.ordering import ordered
 from tyqi_core.workflow.placing import Placing
@@ -49,6 +49,8 @@ class Structure:
         opens: task -> the heads that it uses, each once.
         before: task -> the tasks of its scope that it waits for.
         after: the same arrows the other way.
+        follows: those of ``after`` that wait for the task's end, and so for what it opens. The others only read its
+            outputs and run beside what it opens; of a task that opens nothing, all follow.
         direct: task -> the tasks of its scope that it names as predecessors or reads from.
         doubtful: tasks whose place is unclear, which was noted; nothing is concluded from them.
         inner_first: all scopes but the main workflow, each before those that enclose its uses.
@@ -61,6 +63,7 @@ class Structure:
     opens: dict[str, tuple[str, ...]]
     before: dict[str, set[str]]
     after: dict[str, set[str]]
+    follows: dict[str, set[str]]
     direct: dict[str, list[str]]
     doubtful: set[str]
     inner_first: list[str]
@@ -83,26 +86,38 @@ def structure_of(drafts: Mapping[str, Draft], report: Report) -> Structure:
         },
         before={name: set() for name in drafts},
         after={name: set() for name in drafts},
+        follows={name: set() for name in drafts},
         direct={name: [] for name in drafts},
         doubtful=placing.doubtful,
         inner_first=[head for head in reversed(ordering.order) if placing.scope[head] == head],
     )
     for name in ordering.order:
         structure.members.setdefault(placing.scope[name], []).append(name)
-    knots = {task: knot for knot in ordering.knots for task in knot}
     structure.doubtful.update(*ordering.knots)
     _judge(drafts, structure, report)
-    for first, then in [*written, *data]:
-        if placing.scope[first] == placing.scope[then] and knots.get(first, first) is not knots.get(then, then):
-            _arrow(structure, first, then)
-            structure.direct[then].append(first)
+    _connect(drafts, structure, written, {task: knot for knot in ordering.knots for task in knot})
     _lift(drafts, structure, report)
     return structure
 
 
-def _arrow(structure: Structure, first: str, then: str) -> None:
+def _connect(
+    drafts: Mapping[str, Draft], structure: Structure, written: Written, knots: Mapping[str, frozenset[str]]
+) -> None:
+    """The arrows within each scope; those within a knot, which was noted, are left out."""
+    reads = [read for reads in explicit_reads(drafts).values() for read in reads if read.reference.kind == "slot"]
+    edges = [(first, then, True) for first, then in written]
+    edges += [(read.reference.task, read.task, bool(read.reference.view)) for read in reads]
+    for first, then, waits_for_end in edges:
+        if structure.scope[first] == structure.scope[then] and not (first in knots and knots[first] is knots.get(then)):
+            _arrow(structure, first, then, waits_for_end=waits_for_end)
+            structure.direct[then].append(first)
+
+
+def _arrow(structure: Structure, first: str, then: str, *, waits_for_end: bool) -> None:
     structure.before[then].add(first)
     structure.after[first].add(then)
+    if waits_for_end or not structure.opens[first]:
+        structure.follows[first].add(then)
 
 
 def explicit_reads(drafts: Mapping[str, Draft]) -> Reads:
@@ -159,8 +174,8 @@ def _judge(drafts: Mapping[str, Draft], structure: Structure, report: Report) ->
                     report.add(code, message, *place_of(draft, place), value=True, remedy=remedy)
                 if fault is not None or {name, reference.task} & structure.doubtful:
                     forget(draft, place)
-        for collected, reference in list(draft.collects.items()):
-            _collected(draft, collected, reference, structure, drafts, report)
+        for collected in list(draft.collects):
+            _collected(draft, collected, structure, drafts, report)
 
 
 def fault_of(
@@ -244,10 +259,8 @@ def _rename(draft: Draft, place: str, reference: Reference | None, scope: str) -
         draft.whens[text] = replace(draft.whens[text], task=scope)
 
 
-def _collected(
-    draft: Draft, name: str, reference: Reference, structure: Structure, drafts: Mapping[str, Draft], report: Report
-) -> None:
-    foreach = draft.model.foreach
+def _collected(draft: Draft, name: str, structure: Structure, drafts: Mapping[str, Draft], report: Report) -> None:
+    foreach, reference = draft.model.foreach, draft.collects[name]
     if foreach is None or foreach.body not in drafts or reference.task in structure.doubtful:
         draft.collects.pop(name)
     elif structure.scope[reference.task] != foreach.body:
@@ -266,25 +279,24 @@ def _collected(
 def _lift(drafts: Mapping[str, Draft], structure: Structure, report: Report) -> None:
     """Let users wait for what their sub-chains read; then put the tasks of the scopes concerned in order."""
     lifted: dict[tuple[str, str], Read] = {}
-    for task, read in outward(structure, drafts, explicit_reads(drafts)):
+    for task, read in list(outward(structure, drafts, explicit_reads(drafts))):
         holder = read.reference.task
         if read.reference.kind != "slot" or task == read.task:
             continue
         if task != holder:
             lifted.setdefault((holder, task), read)
+            _arrow(structure, holder, task, waits_for_end=bool(read.reference.view))
         elif read.reference.view:
             reader = drafts[read.task]
             message = f"{read.task} runs inside what {holder} opens, so {read.reference} is not there yet."
             report.add("BAD_REFERENCE", message, *place_of(reader, read.place), value=True)
             forget(reader, read.place)
-    for first, then in lifted:
-        _arrow(structure, first, then)
     for scope in {structure.scope[first]: None for first, _ in lifted}:
         members = structure.members[scope]
-        ordering = ordered(members, {task: structure.after[task] for task in members})
+        ordering = ordered(members, {task: sorted(structure.after[task]) for task in members})
         structure.members[scope] = list(ordering.order)
         for cycle in ordering.cycles:
-            why = next(read for pair in zip(cycle, [*cycle[1:], cycle[0]], strict=True) if (read := lifted.get(pair)))
-            user = next(then for first, then in lifted if lifted[first, then] is why and then in cycle)
+            pair = next(pair for pair in zip(cycle, [*cycle[1:], cycle[0]], strict=True) if pair in lifted)
+            why, user = lifted[pair], pair[1]
             report_cycle(cycle, report, lifted=f"{why.task}, inside what {user} opens, reads {why.reference}.")
             structure.doubtful.update(cycle)

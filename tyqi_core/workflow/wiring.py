@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tyqi_core.catalog.manifest import Port
+from tyqi_core.errors import InternalError
 from tyqi_core.protocol.checks import JSON_TYPES
 from tyqi_core.protocol.ports import checker
 from tyqi_core.protocol.validation import nearest_name
@@ -23,7 +24,7 @@ from tyqi_core.workflow.model import Project, Report
 from tyqi_core.workflow.plan import ON_ERROR, Binding, Source
 from tyqi_core.workflow.references import Reference
 from tyqi_core.workflow.scopes import ROOT
-from tyqi_core.workflow.slots import ERROR_TYPE, Held, Slots
+from tyqi_core.workflow.slots import ERROR_TYPE, Held, Slots, misfit
 from tyqi_core.workflow.structure import Read, Structure, fault_of, leads_out
 
 
@@ -63,6 +64,8 @@ class Wiring:
             self._task(draft)
         for name, reference in self.outputs.items():
             self._output(name, reference)
+        for draft in self.drafts.values():
+            self._dangling(draft)
         return self.wired
 
     def _walk(self) -> Iterator[Draft]:
@@ -92,13 +95,26 @@ class Wiring:
                 yield from (self.drafts[task] for task in members)
                 self.slots.close(scope)
 
+    def _dangling(self, draft: Draft) -> None:
+        """A task that nothing leads to or from belongs to no workflow; somebody forgot to connect it."""
+        structure, name = self.structure, draft.id
+        connected = structure.before[name] or structure.after[name] or structure.opens[name] or list(draft.reads())
+        output = any(reference.task == name for reference in self.outputs.values())
+        if connected or output or draft.faulty or structure.scope[name] != ROOT or len(self.drafts) == 1:
+            return
+        if draft.manifest is not None and name not in structure.doubtful and not draft.model.broken:
+            message = f"{name} is connected to nothing: it reads nothing, and nothing waits for it or reads it."
+            example = f"{name}.{next(iter(draft.outputs), 'PORT')}"
+            remedy = f"Connect it, or name one of its outputs in 'outputs', for example {example}."
+            self.report.add("DANGLING_TASK", message, "tasks", name, remedy=remedy)
+
     # ---- one task
 
     def _task(self, draft: Draft) -> None:
         if draft.manifest is None or draft.id in self.structure.doubtful:
             return
         bindings = []
-        skippable = draft.model.on_error != "fail"
+        skippable = draft.model.on_error == "skip"
         for port in draft.manifest.inputs.values():
             binding, may_lack = self._port(draft, port)
             if binding is not None:
@@ -176,7 +192,7 @@ class Wiring:
         at_hand = f"of what stands before it ({offered}) nothing fits" if offered else "nothing stands before it"
         message = f"{draft.id}.{port.name} is required ({port.type}) and not written, and {at_hand}."
         fitting = next(
-            (one for one in self.project.inputs.values() if one.type and port.type.accepts(one.type) is None), None
+            (one for one in self.project.inputs.values() if one.type and misfit(port.type, one.type) is None), None
         )
         example = f"$input.{fitting.name}" if fitting else "TASK.PORT"
         remedy = f"Write inputs: {{{port.name}: {example}}}."
@@ -185,13 +201,13 @@ class Wiring:
     def _fits(self, draft: Draft, port: Port, reference: Reference, held: Held) -> None:
         here = place_of(draft, port.name)
         for given, origin in held.types.items():
-            if (reason := port.type.accepts(given)) is not None:
+            if (reason := misfit(port.type, given)) is not None:
                 by = "" if origin == str(reference) else f" (from {origin})"
                 message = f"{draft.id}.{port.name} cannot take {reference}{by}: {reason}."
                 self.report.add("TYPE_MISMATCH", message.replace("..", "."), *here, value=True)
                 return
         if held.absent and port.required:
-            message = f"{draft.id}.{port.name} is required, but {reference} is absent on the path {held.absent}."
+            message = f"{draft.id}.{port.name} is required, but {reference} is absent on this path: {held.absent}."
             remedy = "Connect it to an input that is optional, or give every branch a value."
             self.report.add("ABSENT_ON_PATH", message, *here, value=True, remedy=remedy)
 
@@ -199,13 +215,13 @@ class Wiring:
 
     def _held(self, draft: Draft, place: str, reference: Reference) -> Held | None:
         """What a reference gives this reader; notes why it gives nothing."""
-        match reference.kind:
-            case "input":
-                return self._run_input(reference)
-            case "item":
-                return self._item(draft, place, reference)
-            case "error":
-                return self._error(reference)
+        if reference.kind == "input":
+            return self._run_input(reference)
+        if reference.kind == "item":
+            return self._item(draft, place, reference)
+        return self._error(reference) if reference.kind == "error" else self._slot(draft, place, reference)
+
+    def _slot(self, draft: Draft, place: str, reference: Reference) -> Held | None:
         held = self.slots.held(reference.task, reference.name)
         if held is None:
             return None
@@ -213,16 +229,15 @@ class Wiring:
             message = f"{draft.id} cannot read {reference}: {held.fault}"
             self.report.add("NOT_OFFERED", message, *place_of(draft, place), value=True, remedy=held.remedy)
             return None
-        holder = self.drafts[reference.task]
-        if holder.model.error_head and self.structure.scope[draft.id] != self.structure.scope[holder.id]:
-            return self._after_failure(draft, holder, held)
+        if self.structure.scope[draft.id] != self.structure.scope[reference.task]:
+            return self._from_within(draft, self.drafts[reference.task], held)
         return held
 
     def _run_input(self, reference: Reference) -> Held | None:
         declared = self.project.inputs[reference.name]
         if declared.type is None:
             return None
-        absent = f"'no run input {declared.name}'" if declared.optional else ""
+        absent = f"a run without the input '{declared.name}'" if declared.optional else ""
         return Held({declared.type: str(reference)}, absent=absent)
 
     def _item(self, draft: Draft, place: str, reference: Reference) -> Held | None:
@@ -246,11 +261,17 @@ class Wiring:
             absent = f"{ordinary.user} -> {ordinary.outcome}" if ordinary.outcome else f"an item of {ordinary.user}"
         return Held({ERROR_TYPE: "$error"}, absent=absent)
 
-    def _after_failure(self, draft: Draft, holder: Draft, held: Held) -> Held:
-        """Within its error branch a task's own outputs are not there."""
-        head = holder.model.error_head or ""
-        if leads_out(self.structure, self.structure.scope[draft.id], head):
+    def _from_within(self, draft: Draft, holder: Draft, held: Held) -> Held:
+        """What a task's output is to a reader further in.
+
+        In a branch or body that only the holder opens, the holder has succeeded; in its error branch, it has failed.
+        """
+        structure, here = self.structure, self.structure.scope[draft.id]
+        if holder.model.error_head and leads_out(structure, here, holder.model.error_head):
             return replace(held, absent=held.absent or f"{holder.id} fails")
+        for head in structure.opens[holder.id]:
+            if structure.scopes.encloses(head, here) and all(use.user == holder.id for use in structure.uses[head]):
+                return replace(held, skippable=False)
         return held
 
     # ---- expressions
@@ -264,7 +285,7 @@ class Wiring:
             text in compiled.guarded for _, compiled in draft.rules if compiled and text in compiled.references
         )
         if held.absent and not guarded:
-            message = f"the expression needs {reference}, which is absent on the path {held.absent}."
+            message = f"the expression needs {reference}, which is absent on this path: {held.absent}."
             remedy = f"Ask first: has({reference}) && ..."
             self.report.add("ABSENT_ON_PATH", message, *place_of(draft, place), value=True, remedy=remedy)
         self._note(draft, place, reference)
@@ -292,9 +313,8 @@ class Wiring:
                     if path.reference != text or compiled is None:
                         continue
                     if found := path_fault(given, path, compared=path in compiled.compared):
-                        message = f"in '{path}': {found.message}"
                         self.report.add(
-                            "UNKNOWN_KEY", message, *where, value=True, nearest=found.nearest, remedy=found.remedy
+                            found.code, found.message, *where, value=True, nearest=found.nearest, remedy=found.remedy
                         )
                         return True
         return True
@@ -318,4 +338,6 @@ class Wiring:
 
 def source_of(reference: Reference) -> Source:
     """The plan's word for a reference."""
+    if reference.kind == "param":
+        raise InternalError(f"{reference} was not replaced by its value")
     return Source(reference.kind, reference.name, reference.task)

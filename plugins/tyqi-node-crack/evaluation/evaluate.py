@@ -1,4 +1,3 @@
-# ruff: noqa: INP001, T201 - a script that prints
 """How well cracks are found and measured, on drawn cracks whose truth is known.
 
 The pictures show the halves of scikit-image's photographs on which no parameter was chosen (``region="test"`` of
@@ -12,23 +11,21 @@ prints the tables of the README.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import yaml
+
+from tyqi_core.node import LocalContext
 from tyqi_node_crack.nodes import CrackSegmenter, RidgeCrackSegmenter
 from tyqi_node_crack.thinning import prune, thin
 from tyqi_node_crack.width import drop_specks, measure
 from tyqi_node_synth.drawing import SURFACES, Surface, draw_crack, texture
-
-from tyqi_core.node import LocalContext
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 Array = npt.NDArray[np.uint8]
 TOLERANCE = 2  # pixels

@@ -3,9 +3,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from tyqi_node_crack.nodes import CrackSegmenter, RidgeCrackSegmenter
 
 from tyqi_core.node import LocalContext
+from tyqi_node_crack.nodes import CrackSegmenter, RidgeCrackSegmenter
 
 MAJORS = {"segment": CrackSegmenter, "segment.v2": RidgeCrackSegmenter}
 CRACK = np.array([[20, 30], [60, 55], [90, 60], [140, 110], [180, 120]], np.int32)

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.morphology import skeletonize
-from tyqi_node_crack.nodes import Skeletonizer
-from tyqi_node_crack.thinning import branch_points, prune, thin
 
 from tyqi_core.node import LocalContext
+from tyqi_node_crack.nodes import Skeletonizer
+from tyqi_node_crack.thinning import branch_points, prune, thin
 
 MASKS = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=24), elements=st.sampled_from([0, 255]))
 

@@ -5,10 +5,10 @@ import math
 import cv2
 import numpy as np
 import pytest
-from tyqi_node_crack.nodes import Skeletonizer, WidthMeter
 
 from tyqi_core.errors import ContractViolation
 from tyqi_core.node import LocalContext
+from tyqi_node_crack.nodes import Skeletonizer, WidthMeter
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@
    two pebbles does not.
 4. Hysteresis picks the lines.
 5. The lines grow to the full width of the crack: all that is darker than halfway between its middle and its
-   surroundings. What is short or plump after that is dropped.
+   surroundings. What is short or plump after that is dropped, and the fainter a line, the longer it must be: texture
+   forms short dark lines by chance, long ones hardly ever.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ _FINEST = 0.8  # pixels
 _SCALE_STEP = 1.5
 _ORIENTATIONS = 12
 _LOW = 0.5  # of the high threshold
+_SURE = 1.5  # times the high threshold: lines that may be short
+_FAINT_LENGTH = 3.0  # times the least length: what the others must reach
 _GROWTH_BLUR = 0.5  # pixels
 _FAINTEST = 0.04  # share of light; below it there is nothing to grow into
 # What a bar as wide as two scales and of unit contrast answers: density of the normal distribution at one edge, less
@@ -144,7 +147,7 @@ def segment(
         image: RGB uint8 ``(H, W, 3)``.
         max_width: widest crack to find, pixels.
         min_contrast: weakest line to start from, in units of the logarithm of light averaged along the line.
-        min_length: shortest crack to keep, pixels.
+        min_length: shortest crack to keep, pixels; one that stands out little must be three times as long.
         min_elongation: smallest length by width.
         reach: length over which answers are gathered along the line, pixels.
         texture_factor: how far above the strongest answers that the picture's own texture usually gives a line must
@@ -157,7 +160,9 @@ def segment(
     high = max(min_contrast, texture_level(strongest_by_tile(gathered), texture_factor))
     lines = hysteresis(gathered, _LOW * high, high)
     grown = grow(lines, darkness(brightness(image, _GROWTH_BLUR), max_width), max_width)
-    return as_mask(keep_elongated(grown, min_length, min_elongation))
+    sure = hysteresis(np.where(grown, gathered + np.float32(1e-6), np.float32(0)), 0.0, _SURE * high)
+    faint = keep_elongated(grown & ~sure, _FAINT_LENGTH * min_length, min_elongation)
+    return as_mask(keep_elongated(sure, min_length, min_elongation) | faint)
 
 
 def strongest_by_tile(answers: Floats) -> Floats:

@@ -114,8 +114,8 @@ def flattened(image: Image, max_size: float) -> Field:
     sigma = min(max_size, max(grey.shape))
     background = _blur(grey, sigma)
     weight = np.exp(-0.5 * np.square((grey - background) / (2 * _spread(grey - background)))).astype(np.float32)
-    background = _blur(grey * weight, sigma) / np.maximum(_blur(weight, sigma), np.float32(1e-3))
-    flat: Field = np.asarray(grey - background, np.float32)
+    typical = _blur(grey * weight, sigma) / np.maximum(_blur(weight, sigma), np.float32(1e-3))
+    flat: Field = np.asarray(grey - typical, np.float32)
     return flat
 
 

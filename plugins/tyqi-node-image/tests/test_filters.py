@@ -1,10 +1,10 @@
 import cv2
 import numpy as np
 import pytest
-from tyqi_node_image import filters
-from tyqi_node_image.nodes import Filter
 
 from tyqi_core.node import LocalContext
+from tyqi_node_image import filters
+from tyqi_node_image.nodes import Filter
 
 METHODS = ["gaussian", "median", "bilateral", "clahe", "unsharp"]
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from tyqi_node_image.nodes import resize
-from tyqi_node_image.sizes import resized
 
 from tyqi_core.node import LocalContext, Node
+from tyqi_node_image.nodes import resize
+from tyqi_node_image.sizes import resized
 
 
 @pytest.fixture

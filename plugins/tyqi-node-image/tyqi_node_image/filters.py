@@ -69,7 +69,8 @@ def unsharp(image: Image, sigma: float, strength: float) -> Image:
     # In floating point: with the blur rounded to whole levels first, a smooth gradient would come out in steps.
     sharp = image.astype(np.float32)
     blurred = cv2.GaussianBlur(sharp, (0, 0), sigma)
-    return _uint8(np.clip(np.rint(sharp + strength * (sharp - blurred)), 0, 255))
+    cv2.addWeighted(sharp, 1 + strength, blurred, -strength, 0, dst=sharp)
+    return _uint8(np.clip(np.rint(sharp, out=sharp), 0, 255, out=sharp))
 
 
 def luma(image: Image) -> Image:

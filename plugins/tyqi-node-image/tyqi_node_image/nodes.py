@@ -6,18 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from tyqi_core.protocol.codecs import read_image
-from tyqi_core.protocol.ports import PortType
 
 from tyqi_core.node import Context, Inputs, Node, Outputs, node
+from tyqi_core.protocol.images import read_image
 from tyqi_node_image import filters, sizes, tiling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tyqi_node_image.filters import Image
-
-_RGB = PortType.parse({"type": "image"})
 
 _FILTERS: Mapping[str, Callable[[Image, Mapping[str, Any]], Image]] = {
     "gaussian": lambda image, p: filters.gaussian(image, p["sigma"]),
@@ -33,7 +30,7 @@ class Decode(Node):
 
     def process(self, inputs: Inputs, ctx: Context) -> Outputs:
         """Decode one picture; with ``grey`` all three channels hold its brightness."""
-        image = read_image(inputs["data"], _RGB)
+        image = read_image(inputs["data"])
         if ctx.params["grey"]:
             image = cv2.cvtColor(filters.luma(image), cv2.COLOR_GRAY2RGB)
         return {"image": np.ascontiguousarray(image)}
@@ -75,6 +72,6 @@ class Tiles(Node):
 class MergeTiles(Node):
     """Tiles, after something was done to each, as one picture again."""
 
-    def process(self, inputs: Inputs, ctx: Context) -> Outputs:  # noqa: ARG002  the contract has a context
+    def process(self, inputs: Inputs, ctx: Context) -> Outputs:
         """Put the tiles of one grid together."""
         return {"image": tiling.merge(inputs["tiles"], inputs["grid"])}

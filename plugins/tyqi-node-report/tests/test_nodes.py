@@ -40,7 +40,7 @@ def test_severity_grades_its_example():
 
 def test_the_highest_place_of_a_map_counts_like_a_score():
     anomaly = np.zeros((8, 8), np.float32)
-    anomaly[3, 3] = 2.5
+    anomaly[3, 3] = 4.5
     nothing = {"measurements": None, "score": None}
     assert run("severity", nothing | {"map": anomaly})["severity"]["level"] == 2
     assert run("severity", nothing)["severity"]["level"] == 0

@@ -53,7 +53,7 @@ def test_each_label_of_a_mask_has_a_colour_of_its_own():
 
 def test_heat_glows_where_the_map_is_high_only():
     drawn = annotated(wall(), anomaly=an_anomaly(2.0)).astype(int)
-    assert abs(drawn[50, 60] - 120).sum() > 60
+    assert abs(drawn[50, 60] - 120).sum() > 30
     assert (drawn[150:, 150:] == 120).all()
 
 

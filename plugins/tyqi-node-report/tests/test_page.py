@@ -147,6 +147,13 @@ def test_a_clean_picture_has_a_page_that_says_so():
     assert "outline: defect" not in words
 
 
+def test_an_unusual_surface_without_a_measured_defect_is_not_called_damage():
+    odd = {"level": 1, "label": "slight", "reasons": ["Anomaly score 1.5 reaches the step to slight (1)"]}
+    words = read(Findings(image=picture(), severity=odd, map=an_anomaly(1.5))).words
+    assert "No defect was measured, but part of the surface is unusual." in words
+    assert "Slight damage" not in words
+
+
 def test_with_the_picture_alone_the_page_still_stands():
     page = read(Findings(image=picture()))
     assert "not graded" in page.words

@@ -101,20 +101,17 @@ def histogram(counts: Sequence[int], edges: Sequence[float], level: float) -> st
 
 
 def colour_bar(level: float) -> str:
-    """The colours of the heat map, from 0 to twice the level."""
-    values = np.linspace(0, 2 * level, 9, dtype=np.float32)[None, :]
+    """The colours of the heat map: the level in the middle, three times the level at three quarters."""
+    shares = np.linspace(0, 0.98, 9, dtype=np.float32)
+    colours = heat_colours((level * shares / (1 - shares))[None, :], level)[0].tolist()
     stops = "".join(
         f'<stop offset="{index / 8:.3f}" stop-color="#{red:02x}{green:02x}{blue:02x}"/>'
-        for index, (red, green, blue) in enumerate(heat_colours(values, level)[0].tolist())
+        for index, (red, green, blue) in enumerate(colours)
     )
     gradient = f'<linearGradient id="heat">{stops}</linearGradient>'
     body = f'<defs>{gradient}</defs><rect x="8" y="2" width="224" height="10" rx="2" fill="url(#heat)"/>'
-    labels = ((8, 0.0, "start"), (120, level, "middle"), (232, 2 * level, "end"))
-    ticks = "".join(
-        _text(x, 26, number(value) + ("+" if value > level else ""), anchor=anchor) for x, value, anchor in labels
-    )
-    label = f"Colours from 0 to {number(2 * level)}; {number(level)} is the middle"
-    return _svg(240, 30, label, "colours", body + ticks)
+    ticks = "".join(_text(8 + 224 * share, 26, number(level * share / (1 - share))) for share in (0.0, 0.5, 0.75, 0.9))
+    return _svg(240, 30, f"Colours of the anomaly score: {number(level)} is in the middle", "colours", body + ticks)
 
 
 def score_bar(score: float) -> str:

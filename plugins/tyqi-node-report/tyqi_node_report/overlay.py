@@ -42,7 +42,7 @@ def annotated(
     detections: Sequence[Mapping[str, Any]] | None = None,
     *,
     level: float = 1.0,
-    alpha: float = 0.45,
+    alpha: float = 0.36,
 ) -> Image:
     """The picture with all that was found: heat below, then outlines, then boxes with labels.
 
@@ -84,16 +84,19 @@ def check_size(image: Image, other: NDArray[Any], name: str) -> None:
 
 
 def heat_colours(anomaly: AnomalyMap, level: float) -> Image:
-    """Anomaly values as colours (inferno), black at 0, brightest at twice the level. RGB, shape (H, W, 3)."""
-    grey = np.clip(anomaly * (127.5 / level), 0, 255).astype(np.uint8)
+    """Anomaly values as colours (inferno): black at 0, the middle at the level, near the brightest far above it.
+
+    The scale is ``a / (a + level)``, so that any value has its colour. RGB, shape (H, W, 3).
+    """
+    grey = np.rint(255 * anomaly / (anomaly + level)).astype(np.uint8)
     coloured: Image = cv2.applyColorMap(grey, cv2.COLORMAP_INFERNO)[..., ::-1].astype(np.uint8)
     return np.ascontiguousarray(coloured)
 
 
-def heated(image: Image, anomaly: AnomalyMap, *, level: float, alpha: float, floor: float = 0.6) -> Image:
-    """The picture under its heat: nothing below ``floor`` times the level, full opacity from 1.4 times on."""
+def heated(image: Image, anomaly: AnomalyMap, *, level: float, alpha: float, floor: float = 0.7) -> Image:
+    """The picture under its heat: nothing below ``floor`` times the level, full opacity from three times on."""
     check_size(image, anomaly, "anomaly map")
-    opacity = alpha * np.clip((anomaly / level - floor) / (1.4 - floor), 0, 1)[..., None]
+    opacity = alpha * np.sqrt(np.clip((anomaly / level - floor) / (3 - floor), 0, 1))[..., None]
     blended = image * (1 - opacity) + heat_colours(anomaly, level) * opacity
     heat: Image = np.rint(blended).astype(np.uint8)
     return heat

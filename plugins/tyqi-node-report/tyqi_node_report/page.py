@@ -142,7 +142,7 @@ def _level(severity: Mapping[str, Any]) -> int:
 
 def _summary(findings: Findings, figures: Mapping[str, Any]) -> str:
     severity = findings.severity
-    verdict = "This picture was not graded." if severity is None else _VERDICTS[_level(severity)]
+    verdict = _verdict(findings)
     reasons = "".join(f"<li>{escape(str(reason))}</li>" for reason in (severity or {}).get("reasons", ()))
     tiles = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in _key_figures(figures)
@@ -154,6 +154,15 @@ def _summary(findings: Findings, figures: Mapping[str, Any]) -> str:
         + (f'<dl class="tiles">{tiles}</dl>' if tiles else "")
         + "</section>"
     )
+
+
+def _verdict(findings: Findings) -> str:
+    if findings.severity is None:
+        return "This picture was not graded."
+    level = _level(findings.severity)
+    if level and not findings.measurements:  # graded by the anomaly score alone
+        return "No defect was measured, but part of the surface is unusual. Have a look at it."
+    return _VERDICTS[level]
 
 
 def _key_figures(figures: Mapping[str, Any]) -> list[tuple[str, str]]:

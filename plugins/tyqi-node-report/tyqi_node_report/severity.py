@@ -8,11 +8,11 @@ figure              unit   steps                 where they come from
 ==================  =====  ====================  ==========================================================
 ``max_width``       mm     0.1, 1, 5, 15         bounds of the lower categories of visible damage to walls in
                                                  BRE Digest 251, "Assessment of damage in low-rise buildings"
-``max_width``       px     1, 3, 5, 8            no norm: for pictures without a scale
+``max_width``       px     1, 3, 6, 12           no norm: for pictures without a scale
 ``area_fraction``   1      0.0005, 0.01, 0.05,   no norm: share of the picture
                            0.15
 ``count``           1      (none)                off unless steps are given
-anomaly score       1      1, 2                  1 is the level that clean surfaces rarely pass; a score alone
+anomaly score       1      1, 4                  1 is the level that clean surfaces rarely pass; a score alone
                                                  never says more than "moderate"
 ==================  =====  ====================  ==========================================================
 """

@@ -1,4 +1,3 @@
-# ruff: noqa: INP001, T201 - a script that prints
 """How well spalls are found and measured, on drawn spalls whose truth is known.
 
 The pictures show the halves of scikit-image's photographs on which no parameter was chosen (``region="test"`` of
@@ -17,10 +16,10 @@ from importlib.resources import files
 import numpy as np
 import numpy.typing as npt
 import yaml
-from tyqi_node_spall.nodes import SpallSegmenter, area
-from tyqi_node_synth.drawing import SURFACES, Surface, draw_crack, draw_spall, texture
 
 from tyqi_core.node import LocalContext
+from tyqi_node_spall.nodes import SpallSegmenter, area
+from tyqi_node_synth.drawing import SURFACES, Surface, draw_crack, draw_spall, texture
 
 Array = npt.NDArray[np.uint8]
 MISSED = 0.1  # a spall of which less than this share is found counts as missed

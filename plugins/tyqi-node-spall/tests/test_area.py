@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tyqi_node_spall.nodes import area
 
 from tyqi_core.node import LocalContext
+from tyqi_node_spall.nodes import area
 
 
 @pytest.fixture

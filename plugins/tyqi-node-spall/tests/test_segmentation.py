@@ -3,10 +3,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from tyqi_node_spall.nodes import SpallSegmenter
-from tyqi_node_spall.segmentation import colour_distance
 
 from tyqi_core.node import LocalContext
+from tyqi_node_spall.nodes import SpallSegmenter
+from tyqi_node_spall.segmentation import colour_distance
 
 
 @pytest.fixture

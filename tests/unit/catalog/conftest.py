@@ -50,6 +50,34 @@ def _parse(text: str | bytes, local_id: str = "segment", namespace: str = "crack
 
 
 @pytest.fixture(scope="session")
+def without_plugins(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """This interpreter's search path with the plugins that are installed here taken out.
+
+    A folder that holds some is replaced by one with links to everything else in it.
+    """
+    path = []
+    for number, entry in enumerate(sys.path):
+        folder = Path(entry or ".")
+        if folder.is_dir() and any(folder.glob("tyqi_node_*.dist-info")):
+            mirror = tmp_path_factory.mktemp(f"site-{number}")
+            for item in folder.iterdir():
+                if not item.name.lower().startswith(("tyqi_node_", "_tyqi_node_", "__editable__")):
+                    (mirror / item.name).symlink_to(item)
+            path.append(str(mirror))
+        elif not any(folder.glob("tyqi_node_*/*.node.yaml")):
+            path.append(entry)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def only_what_a_test_installs(without_plugins: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test starts as if no plugin was installed or imported, whatever the environment holds."""
+    monkeypatch.setattr(sys, "path", list(without_plugins))
+    for name in [name for name in sys.modules if name.startswith("tyqi_node_")]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.fixture(scope="session")
 def manifest_text() -> Callable[..., str]:
     """A valid manifest's text; keyword arguments map a field to the whole text that replaces its first line."""
     return _manifest_text

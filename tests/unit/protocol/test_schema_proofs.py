@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from typing import Any
@@ -32,7 +33,9 @@ NUMBERS = st.one_of(
 )
 SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS)
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(NAMES, inner, max_size=4)), max_leaves=8
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(NAMES, inner, max_size=4)),
+    max_leaves=8,
 )
 PATTERNS = st.sampled_from(
     [
@@ -80,10 +83,7 @@ def schemas(draw: st.DrawFn, depth: int = 2) -> dict[str, Any]:
         "anyOf": st.lists(inner, min_size=1, max_size=3),
     }
     chosen = draw(st.lists(st.sampled_from(sorted(parts)), max_size=4, unique=True))
-    schema = {keyword: draw(parts[keyword]) for keyword in chosen}
-    if schema.get("type") == "integer" and draw(st.booleans()):
-        schema["multipleOf"] = draw(st.integers(1, 4))
-    return schema
+    return {keyword: draw(parts[keyword]) for keyword in chosen}
 
 
 @st.composite
@@ -91,32 +91,49 @@ def values_near(draw: st.DrawFn, schema: Any) -> Any:
     """A value that tries to follow the schema, so that both verdicts are common."""
     if not isinstance(schema, dict) or not schema or draw(st.integers(0, 9)) == 0:
         return draw(VALUES)
-    if "const" in schema:
-        return draw(st.one_of(st.just(schema["const"]), VALUES))
-    if "enum" in schema:
-        return draw(st.sampled_from(schema["enum"]))
+    if "const" in schema or "enum" in schema:
+        return draw(st.one_of(st.sampled_from([*schema.get("enum", ()), schema.get("const")]), VALUES))
     if "anyOf" in schema and draw(st.booleans()):
         return draw(values_near(draw(st.sampled_from(schema["anyOf"]))))
     kind = schema.get("type") or draw(st.sampled_from(["string", "array", "object", "number"]))
     kind = kind if isinstance(kind, str) else draw(st.sampled_from(kind))
-    if kind == "array":
-        item = schema.get("items", {})
-        size = {"min_size": min(schema.get("minItems", 0), 4), "max_size": max(schema.get("maxItems", 3), schema.get("minItems", 0))}
-        return draw(st.lists(values_near(item), min_size=size["min_size"], max_size=min(5, size["max_size"])))
-    if kind == "object":
-        keys = [*schema.get("required", ()), *schema.get("properties", {}), *draw(st.lists(NAMES, max_size=1))]
-        return {
-            key: draw(values_near(schema.get("properties", {}).get(key, schema.get("additionalProperties"))))
-            for key in keys
-            if key in schema.get("required", ()) or draw(st.booleans())
-        }
-    if kind in {"number", "integer"}:
-        bounds = [schema[key] for key in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum") if key in schema]
-        near = [bound + step for bound in bounds for step in (-1, 0, 1)]
-        return draw(st.one_of(st.sampled_from(near), NUMBERS) if near else NUMBERS)
-    if kind == "string":
-        return draw(st.from_regex(schema["pattern"]) if "pattern" in schema and draw(st.booleans()) else TEXTS)
-    return draw(st.booleans()) if kind == "boolean" else None
+    return draw(_NEAR[kind](schema))
+
+
+@st.composite
+def arrays_near(draw: st.DrawFn, schema: Any) -> Any:
+    least = schema.get("minItems", 0)
+    most = min(5, max(schema.get("maxItems", 3), least))
+    return draw(st.lists(values_near(schema.get("items", {})), min_size=least, max_size=most))
+
+
+@st.composite
+def objects_near(draw: st.DrawFn, schema: Any) -> Any:
+    required, properties = schema.get("required", ()), schema.get("properties", {})
+    keys = [*required, *properties, *draw(st.lists(NAMES, max_size=1))]
+    chosen = [key for key in keys if key in required or draw(st.booleans())]
+    return {key: draw(values_near(properties.get(key, schema.get("additionalProperties")))) for key in chosen}
+
+
+def numbers_near(schema: Any) -> st.SearchStrategy[Any]:
+    keywords = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+    near = [schema[keyword] + step for keyword in keywords if keyword in schema for step in (-1, 0, 1)]
+    return st.one_of(st.sampled_from(near), NUMBERS) if near else NUMBERS
+
+
+def texts_near(schema: Any) -> st.SearchStrategy[Any]:
+    return st.one_of(st.from_regex(schema["pattern"]), TEXTS) if "pattern" in schema else TEXTS
+
+
+_NEAR = {
+    "array": arrays_near,
+    "object": objects_near,
+    "number": numbers_near,
+    "integer": numbers_near,
+    "string": texts_near,
+    "boolean": lambda _: st.booleans(),
+    "null": lambda _: st.none(),
+}
 
 
 def whole_text(validator: Any, pattern: str, instance: Any, schema: Any) -> Any:
@@ -203,7 +220,9 @@ def looser(draw: st.DrawFn, schema: dict[str, Any]) -> dict[str, Any]:
         if isinstance(argument, bool) or not draw(st.booleans()):
             continue
         if keyword in {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"}:
-            result[keyword] = max(0, argument - 1) if keyword.startswith("min") and keyword != "minimum" else argument - 1
+            result[keyword] = (
+                max(0, argument - 1) if keyword.startswith("min") and keyword != "minimum" else argument - 1
+            )
         elif keyword in {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"}:
             result[keyword] = argument + 1
         elif keyword in {"items", "additionalProperties", "propertyNames"}:
@@ -214,18 +233,69 @@ def looser(draw: st.DrawFn, schema: dict[str, Any]) -> dict[str, Any]:
             result[keyword] = [draw(looser(inner)) for inner in argument]
         elif keyword == "type":
             result[keyword] = "number" if argument == "integer" else argument
-    return {"anyOf": [draw(schemas(depth=0)), result]} if draw(st.integers(0, 5)) == 0 else result
+    return {"anyOf": [{"type": "null"}, result]} if draw(st.integers(0, 5)) == 0 else result
 
 
-@settings(RELAXED, max_examples=600)
-@given(st.data())
-def test_a_value_of_a_schema_that_is_proved_to_be_within_another_is_valid_there(data: st.DataObject) -> None:
-    inner = data.draw(schemas())
-    outer = data.draw(st.one_of(looser(inner), schemas()))
-    assume(not outside_subset(inner) and not outside_subset(outer) and schema_subsumes(inner, outer))
-    for value in data.draw(st.lists(values_near(inner), min_size=1, max_size=4)):
-        if compiled(inner).is_valid(value):
-            assert compiled(outer).is_valid(value)
+NUMBER, INTEGER, TEXT = {"type": "number"}, {"type": "integer"}, {"type": "string"}
+ARGUMENTS: dict[str, list[tuple[str, Any]]] = {
+    "number": [
+        *(("minimum", 0), ("minimum", 1), ("maximum", 1), ("maximum", 2)),
+        *(("exclusiveMinimum", 0), ("exclusiveMaximum", 2), ("type", ["number", "null"]), ("enum", [0, 1.5])),
+    ],
+    "integer": [("minimum", 0), ("maximum", 2), ("type", ["integer", "string"])],
+    "string": [
+        *(("minLength", 1), ("minLength", 2), ("maxLength", 1), ("maxLength", 2), ("pattern", "^a*$")),
+        *(("pattern", "^[ab]*$"), ("enum", ["a"]), ("const", "ab"), ("type", ["string", "boolean"])),
+    ],
+    "array": [
+        *(("minItems", 1), ("minItems", 2), ("maxItems", 0), ("maxItems", 1), ("maxItems", 2), ("uniqueItems", True)),
+        *(("items", NUMBER), ("items", INTEGER), ("items", {"anyOf": [INTEGER, {"type": "null"}]})),
+    ],
+    "object": [
+        *(("required", ["a"]), ("required", ["a", "b"]), ("minProperties", 1), ("maxProperties", 1)),
+        *(("properties", {"a": NUMBER}), ("properties", {"a": INTEGER, "b": TEXT})),
+        *(("additionalProperties", False), ("additionalProperties", NUMBER), ("additionalProperties", INTEGER)),
+        *(("patternProperties", {"^a$": INTEGER}), ("patternProperties", {"^[bc]$": TEXT})),
+        *(("propertyNames", {"enum": ["a"]}), ("propertyNames", {"pattern": "^[ab]*$"})),
+    ],
+}
+SMALL_ITEMS: list[Any] = [None, 0, 0.5, 2, "a"]
+SMALL_VALUES: list[Any] = [
+    *(None, True, False, -1, 0, 0.5, 1, 1.5, 2, 3, 4, "", "a", "b", "ab", "aa", "aab", "ba"),
+    *(list(items) for size in range(4) for items in itertools.product(SMALL_ITEMS, repeat=size)),
+    *(
+        dict(zip(keys, items, strict=True))
+        for keys in ["", "a", "b", "c", "ab", "bc"]
+        for items in itertools.product(SMALL_ITEMS, repeat=len(keys))
+    ),
+]
+
+
+def small_schemas(kind: str) -> list[dict[str, Any]]:
+    """All schemas of one type with up to two (objects: three) of its arguments, and some alternatives of them."""
+    most = 3 if kind == "object" else 2
+    chosen = [group for size in range(most + 1) for group in itertools.combinations(ARGUMENTS[kind], size)]
+    plain = [{"type": kind, **dict(group)} for group in chosen if len(dict(group)) == len(group)]
+    few = [schema for schema in plain if len(schema) < 3]
+    paired = [{"anyOf": [one, other]} for one, other in itertools.combinations(few[:8], 2)]
+    beside = [{**few[1], "anyOf": [one, {"type": "null"}]} for one in few[2:]]
+    every = [{}, *plain, *paired, *beside, {"enum": [None, 0, "a"]}, {"type": ["null", kind]}, {"type": "boolean"}]
+    return [schema for schema in every if not outside_subset(schema)]
+
+
+@pytest.mark.parametrize("kind", sorted(ARGUMENTS))
+def test_no_small_schema_is_proved_to_be_within_another_that_refuses_one_of_its_values(kind: str) -> None:
+    found = small_schemas(kind)
+    allowed = [{at for at, value in enumerate(SMALL_VALUES) if compiled(schema).matches(value)} for schema in found]
+    step = 1 + len(found) // 150  # objects: a part of the pairs, always the same
+    proved = 0
+    for (inner, within), (outer, accepted) in itertools.product(
+        zip(found, allowed, strict=True), list(zip(found, allowed, strict=True))[::step]
+    ):
+        if schema_subsumes(inner, outer):
+            proved += 1
+            assert within <= accepted, (inner, outer)
+    assert proved > len(found)  # each is within itself and within {}
 
 
 @pytest.mark.parametrize(
@@ -235,11 +305,13 @@ def test_a_value_of_a_schema_that_is_proved_to_be_within_another_is_valid_there(
         ({"type": "integer"}, {"type": ["string", "number"]}),
         ({"type": "number", "minimum": 0, "maximum": 1}, {"type": "number", "minimum": -1}),
         ({"type": "number", "exclusiveMinimum": 0}, {"minimum": 0}),
-        ({"type": "integer", "multipleOf": 32}, {"type": "integer", "multipleOf": 16}),
         ({"enum": ["a", "b"]}, {"type": "string", "maxLength": 1}),
         ({"type": "boolean"}, {"enum": [True, False, None]}),
         ({"type": "string", "pattern": "^a$", "minLength": 1}, {"type": "string", "pattern": "^a$"}),
-        ({"type": "array", "items": {"type": "integer"}, "maxItems": 3}, {"type": "array", "items": {"type": "number"}}),
+        (
+            {"type": "array", "items": {"type": "integer"}, "maxItems": 3},
+            {"type": "array", "items": {"type": "number"}},
+        ),
         ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, {"type": ["number", "null"]}),
         ({"type": ["integer", "null"]}, {"anyOf": [{"type": "null"}, {"type": "number"}]}),
         (
@@ -269,6 +341,15 @@ def test_everyday_cases_are_proved(inner: dict[str, Any], outer: dict[str, Any])
         ({"type": "object", "properties": {"b": {}}}, {"properties": {"a": {"type": "string"}}}),
         ({"type": "array"}, {"type": "array", "maxItems": 5}),
         ({"type": "string"}, {"type": "string", "pattern": "^a$"}),
+        (
+            {
+                "type": "object",
+                "properties": {"a": {}},
+                "additionalProperties": False,
+                "anyOf": [{"properties": {"b": {}}}],
+            },
+            {"propertyNames": {"enum": ["b"]}},
+        ),
     ],
 )
 def test_what_does_not_hold_is_not_proved(inner: dict[str, Any], outer: dict[str, Any]) -> None:
@@ -277,7 +358,9 @@ def test_what_does_not_hold_is_not_proved(inner: dict[str, Any], outer: dict[str
 
 @st.composite
 def patterns(draw: st.DrawFn) -> str:
-    atoms = st.sampled_from(["a", "b", "-", r"\.", "[a-c]", "[^a]", "[0-9_]", r"[\]x]", "[a-]", "(a|b)", "(?:-a)", "( )"])
+    atoms = st.sampled_from(
+        ["a", "b", "-", r"\.", "[a-c]", "[^a]", "[0-9_]", r"[\]x]", "[a-]", "(a|b)", "(?:-a)", "( )"]
+    )
     repeats = st.sampled_from(["", "", "?", "*", "+", "{2}", "{1,}", "{0,2}"])
     return "^" + "".join(atom + repeat for atom, repeat in draw(st.lists(st.tuples(atoms, repeats), max_size=5))) + "$"
 
@@ -294,6 +377,8 @@ def test_engines_agree_on_every_pattern_of_the_grammar(pattern: str, texts: list
 
 def test_the_one_place_where_the_reference_reads_a_pattern_differently_is_a_last_newline() -> None:
     schema = {"pattern": "^a$"}
-    assert jsonschema.Draft7Validator(schema).is_valid("a\n")  # Python's `$`; ECMA 262, which JSON Schema names, says no
+    assert jsonschema.Draft7Validator(schema).is_valid(
+        "a\n"
+    )  # Python's `$`; ECMA 262, which JSON Schema names, says no
     assert not compiled(schema).is_valid("a\n")
     assert not third_verdict(schema, "a\n")

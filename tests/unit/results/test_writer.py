@@ -54,7 +54,8 @@ def test_a_mask_is_grey_or_has_one_colour_for_each_label(tmp_path, labels, mode)
 def test_an_anomaly_map_becomes_a_heat_picture_and_its_values(tmp_path):
     values = RNG.random((5, 6), dtype=np.float32)
     assert written(tmp_path, values, "anomaly_map") == ["thing.png", "thing.npy"]
-    assert Image.open(tmp_path / "thing.png").size == (6, 5)
+    with Image.open(tmp_path / "thing.png") as picture:
+        assert picture.size == (6, 5)
     assert np.array_equal(np.load(tmp_path / "thing.npy", allow_pickle=False), values)
 
 

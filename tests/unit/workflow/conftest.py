@@ -14,20 +14,25 @@ from tyqi_core.errors import InvalidProject, Problem
 from tyqi_core.node import Node
 from tyqi_core.protocol.document import read_document
 from tyqi_core.workflow.compiler import compile_text
-from tyqi_core.workflow.plan import Plan
+from tyqi_core.workflow.plan import ON_ERROR, Plan, PlanTask, Source
 
 NODES = """
 surface.triage: {in: {image: image}, out: {score: fraction}, outcomes: [crack, spall, clean]}
 crack.segment: {in: {image: image}, out: {mask: mask}}
 crack.skeleton: {in: {mask: mask}, out: {skeleton: mask}}
-crack.width: {in: {mask: mask, skeleton: mask}, out: {measurements: measurements, mask: mask}, params: {mm_per_px: {type: number, minimum: 0, default: 0, description: "mm"}}}
+crack.width:
+  in: {mask: mask, skeleton: mask}
+  out: {measurements: measurements, mask: mask}
+  params: {mm_per_px: {type: number, minimum: 0, default: 0, description: "mm"}}
 spall.segment: {in: {image: image}, out: {mask: mask}}
 spall.area: {in: {mask: mask}, out: {measurements: measurements, mask: mask}}
 image.decode: {in: {data: bytes}, out: {image: image}}
 image.filter: {in: {image: image}, out: {image: image}}
 image.resize: {in: {image: image}, out: {image: image}}
 image.tiles: {in: {image: image}, out: {tiles: image*, grid: object}}
-align.register: {in: {image: image, reference: image}, out: {image: image, transform: object, measurements: measurements}}
+align.register:
+  in: {image: image, reference: image}
+  out: {image: image, transform: object, measurements: measurements}
 align.stitch: {in: {strips: image*}, out: {image: image, measurements: measurements}}
 anomaly.score: {in: {image: image}, out: {score: positive, map: anomaly_map}, outcomes: [odd, fine]}
 anomaly.refine: {in: {image: image}, out: {finding: object}}
@@ -37,7 +42,16 @@ detect.blobs: {in: {image: image}, out: {detections: detections}}
 report.severity: {in: {measurements: measurements?, score: number?}, out: {severity: severity}}
 report.annotate: {in: {image: image, mask: mask?, map: anomaly_map?, detections: detections?}, out: {image: image}}
 report.closeup: {in: {image: image, mask: mask}, out: {closeup: image}}
-report.page: {in: {image: image, annotated: image?, closeup: image?, measurements: measurements?, severity: object?, map: anomaly_map?, detections: detections?}, out: {page: html, report: object}}
+report.page:
+  in:
+    image: image
+    annotated: image?
+    closeup: image?
+    measurements: measurements?
+    severity: object?
+    map: anomaly_map?
+    detections: detections?
+  out: {page: html, report: object}
 synth.texture: {in: {}, out: {image: image}}
 """
 
@@ -118,7 +132,9 @@ def compiled(catalog: Catalog) -> Compile:
     """Compile tasks (and more) given as YAML; ``inputs: {image}`` is there unless said otherwise."""
 
     def compile_it(text: str, **params: Any) -> Plan:
-        return compile_text(whole(text), "project.yaml", catalog, params)
+        plan = compile_text(whole(text), "project.yaml", catalog, params)
+        check_plan(plan)
+        return plan
 
     return compile_it
 
@@ -133,6 +149,141 @@ def problems(catalog: Catalog) -> Callable[..., list[Problem]]:
         return list(raised.value.problems)
 
     return problems_of
+
+
+@pytest.fixture(name="check_plan", scope="session")
+def check_plan_fixture() -> Callable[[Plan], None]:
+    return check_plan
+
+
+def check_plan(plan: Plan) -> None:
+    """What holds for every plan, worked out anew from the plan alone."""
+    again = Plan.from_json(json.loads(json.dumps(plan.to_json())))
+    assert again == plan
+    assert again.digest == plan.digest
+    _check_order(plan)
+    users = _users(plan)
+    _check_scopes(plan, users)
+    _check_sources(plan, users)
+    _check_offers(plan)
+
+
+def _check_order(plan: Plan) -> None:
+    waits = dict.fromkeys(plan.tasks, 0)
+    for task in plan.tasks.values():
+        assert not set(task.successors) & set(task.beside)
+        assert task.tail == (not task.successors)
+        opens = any(task.branches.values()) or task.foreach
+        assert opens or not task.beside, f"{task.id} opens nothing, so nobody runs beside it"
+        for after in (*task.successors, *task.beside):
+            assert plan.tasks[after].scope == task.scope
+            waits[after] += 1
+    assert waits == {task.id: task.waits for task in plan.tasks.values()}
+    ready = [task for task, count in waits.items() if not count]
+    for task in ready:
+        for after in (*plan.tasks[task].successors, *plan.tasks[task].beside):
+            waits[after] -= 1
+            if not waits[after]:
+                ready.append(after)
+    assert len(ready) == len(plan.tasks), "a cycle"
+
+
+def _users(plan: Plan) -> dict[str, list[tuple[str, str]]]:
+    """Head -> (user, how)."""
+    users: dict[str, list[tuple[str, str]]] = {}
+    for task in plan.tasks.values():
+        for outcome, head in task.branches.items():
+            if head is not None:
+                users.setdefault(head, []).append((task.id, outcome))
+        if task.foreach:
+            users.setdefault(task.foreach.body, []).append((task.id, "each"))
+    return users
+
+
+def _check_scopes(plan: Plan, users: dict[str, list[tuple[str, str]]]) -> None:
+    members: dict[str, list[PlanTask]] = {}
+    for task in plan.tasks.values():
+        members.setdefault(task.scope, []).append(task)
+    assert set(members) == {"", *users} == set(plan.tails)
+    for scope, tasks in members.items():
+        starts = sorted(task.id for task in tasks if not task.waits)
+        assert starts == (sorted(plan.roots) if scope == "" else [scope])
+        assert sorted(plan.tails[scope]) == sorted(task.id for task in tasks if task.tail)
+
+
+def _check_sources(plan: Plan, users: dict[str, list[tuple[str, str]]]) -> None:
+    """Each source is held on every way outward, settled before its reader is ready, and freed by whom it passes."""
+    frees: dict[str, set[str]] = {task: set() for task in plan.tasks}
+    for task in plan.tasks.values():
+        for binding in task.bindings:
+            for reader, holder in _passes(plan, users, task.id, binding.source):
+                if not plan.tasks[holder].kept:
+                    frees[reader].add(holder)
+    assert frees == {task.id: set(task.frees) for task in plan.tasks.values()}
+    for task in plan.tasks.values():
+        assert task.readers == sum(task.id in free for free in frees.values())
+        assert task.kept == any(source.task == task.id for source in plan.outputs.values())
+
+
+def _passes(plan: Plan, users: dict[str, list[tuple[str, str]]], reader: str, source: Source) -> set[tuple[str, str]]:
+    """(task in the holder's scope through which a reading passes, holder), over all ways outward."""
+    passed: set[tuple[str, str]] = set()
+    if source.kind in ("input", "const"):
+        return passed
+    waiting = [(reader, "")]
+    seen = set(waiting)
+    while waiting:
+        task, inner = waiting.pop()
+        scope = plan.tasks[task].scope
+        if source.kind == "slot" and plan.tasks[source.task].scope == scope:
+            assert task == source.task or _before(plan, source.task, task), f"{task} does not wait for {source}"
+            assert task != source.task or (inner and "." not in source.name)
+            passed.add((task, source.task))
+            continue
+        assert scope, f"{reader}: nobody holds {source}"
+        for user, how in users[scope]:
+            foreach = plan.tasks[user].foreach
+            item = source.kind == "item" and how == "each" and foreach and foreach.alias == source.name
+            if item or (source.kind == "error" and scope == source.task):
+                passed.add((user, user))
+            elif (user, scope) not in seen:
+                seen.add((user, scope))
+                waiting.append((user, scope))
+    return passed
+
+
+def _before(plan: Plan, first: str, then: str) -> bool:
+    return then in plan.tasks[first].successors or then in plan.tasks[first].beside
+
+
+def _check_offers(plan: Plan) -> None:
+    """Every slot that is read and is no output is filled on each branch that is not null, down to an output."""
+    read = [(source.task, source.name) for source in plan.outputs.values()]
+    for task in plan.tasks.values():
+        read += [(binding.source.task, binding.source.name) for binding in task.bindings]
+    waiting = sorted({(task, slot) for task, slot in read if task and "." in slot})
+    seen = set(waiting)
+    while waiting:
+        task, slot = waiting.pop()
+        holder = plan.tasks[task]
+        each = slot.startswith("each.")
+        heads = (
+            [holder.foreach.body]
+            if each and holder.foreach
+            else [head for outcome, head in holder.branches.items() if head and outcome != ON_ERROR]
+        )
+        for head in heads:
+            assert any(offer.slot == slot for offer in holder.offers.get(head, ())), (
+                f"{task} gets no {slot} from {head}"
+            )
+        for head, offers in holder.offers.items():
+            for offer in offers:
+                assert plan.tasks[offer.task].scope == head
+                assert each or plan.tasks[offer.task].tail
+                inner = (offer.task, offer.source_slot)
+                if "." in offer.source_slot and inner not in seen:
+                    seen.add(inner)
+                    waiting.append(inner)
 
 
 def whole(text: str) -> str:

@@ -1,0 +1,75 @@
+"""What the real thing did, held against what the reference tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from reference import Fate, Told
+
+from tyqi_core.protocol.message import Event
+from tyqi_core.scheduler import Ready
+
+SETTLED = {"task.completed": "completed", "task.skipped": "skipped", "task.failed": "failed"}
+
+
+@dataclass
+class Story:
+    """What the events of a run say of one instance: attempts, how it was settled, and when (numbers of events)."""
+
+    attempts: int = 0
+    kinds: list[str] = field(default_factory=list)
+    ready_at: int = -1
+    settled_at: int = -1
+
+
+def stories(events: Sequence[Event]) -> dict[str, Story]:
+    """Instance -> its story; complains of events that cannot be true whatever the project."""
+    found: dict[str, Story] = {}
+    for at, event in enumerate(events):
+        if event.kind == "task.ready":
+            for instance in Ready(event.subject, (event.data or {}).get("count")).instances():
+                assert instance not in found, f"{instance} became ready twice"
+                found[instance] = Story(ready_at=at)
+        elif event.kind == "task.started":
+            assert not found[event.subject].kinds, f"{event.subject} was started after it had been settled"
+            found[event.subject].attempts += 1
+        elif event.kind in SETTLED:
+            found[event.subject].kinds.append(SETTLED[event.kind])
+            found[event.subject].settled_at = at
+        error = (event.data or {}).get("error") or {}
+        if event.kind.startswith("task."):
+            assert not error.get("message", "").startswith("input '"), f"{event.subject} was given a bad input: {error}"
+            assert error.get("code") != "INTERNAL", error
+    return found
+
+
+def assert_as_told(told: Told, status: str, outputs: Mapping[str, Any], events: Sequence[Event]) -> None:
+    """Same tasks executed and skipped, as often, in an order that was allowed, with the same outputs and end."""
+    seen = stories(events)
+    assert status == told.status, f"the run is {status}, {told.status} was due"
+    for instance, story in seen.items():
+        fate = told.fates.get(instance)
+        assert fate is not None, f"{instance} should never have come into being"
+        _assert_story(instance, story, fate)
+        early = [other for other in fate.waits if other not in seen or not 0 <= seen[other].settled_at < story.ready_at]
+        assert not early, f"{instance} became ready before {early} had ended"
+    if status == "completed":
+        assert seen.keys() == told.fates.keys(), f"never ran: {sorted(told.fates.keys() - seen.keys())}"
+        assert dict(outputs) == dict(told.outputs)
+        return
+    assert any(story.kinds and told.fates[instance].kind == "stopped" for instance, story in seen.items())
+    wrong = {name: value for name, value in outputs.items() if value not in (None, told.outputs[name])}
+    assert not wrong, f"a stopped run put out {wrong}"
+
+
+def _assert_story(instance: str, story: Story, fate: Fate) -> None:
+    assert len(story.kinds) <= 1, f"{instance} was settled {len(story.kinds)} times: {story.kinds}"
+    kind = story.kinds[0] if story.kinds else None
+    if fate.kind == "stopped":
+        assert kind in (None, "failed"), f"{instance} was {kind}; it should have failed the run"
+        assert story.attempts == fate.attempts if kind else story.attempts <= fate.attempts
+    elif kind is not None:
+        assert kind == fate.kind, f"{instance} was {kind}, {fate.kind} was due"
+        assert story.attempts == fate.attempts, f"{instance} was tried {story.attempts} times, {fate.attempts} were due"
