@@ -33,6 +33,7 @@ KINDS = (
 """The closed list of message types, without their prefix ``tyqi.``."""
 
 _EPOCH_SECOND = 1_000_000_000
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 class Event(NamedTuple):
@@ -88,7 +89,7 @@ def event_line(event: Event) -> str:
         TypeError: the data is no JSON.
     """
     parts = list(event) if event.data else list(event[:3])
-    return json.dumps(parts, separators=(",", ":"), allow_nan=False)
+    return _encode(parts)
 
 
 def parse_event_line(line: str) -> Event:

@@ -121,6 +121,14 @@ class PortType:
             raise ValueError(f"{self} is a list already; lists of lists are not a port type, json can hold them")
         return PortType(self.name, is_list=True, null_items=null_items, constraints=self.constraints)
 
+    def collected(self, null_items: bool) -> PortType | None:
+        """A list of what each item of a foreach gives; of JSON lists a list of JSON, of other lists nothing."""
+        if not self.is_list:
+            return self.listed(null_items)
+        if self.name not in JSON_TYPES:
+            return None
+        return PortType("json", constraints={"schema": self.json_schema()}).listed(null_items)
+
     def to_json(self) -> dict[str, Any]:
         """The shortest declaration that parses to this type."""
         defaults = _DEFAULTS.get(self.name, {})

@@ -17,6 +17,8 @@ FACES = "ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', 'Liberati
 LETTER = 0.62
 _TURN = 8.0
 """Radius of the bend of a right-angled line."""
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that change the direction of writing for what follows them."""
 
 
 def cells(text: str) -> int:
@@ -38,8 +40,16 @@ def fitted(text: str, limit: int) -> str:
 
 
 def attribute(value: str) -> str:
-    """Foreign text for an attribute or for the text of an element."""
-    return escape("".join(character if character.isprintable() else "�" for character in value))
+    """Foreign text for an attribute or an element's text, without what XML forbids or what turns text around."""
+    return escape("".join(map(_harmless, value)))
+
+
+def _harmless(character: str) -> str:
+    if character.isprintable():
+        return character
+    if character.isspace():
+        return character if unicodedata.category(character) == "Zs" else " "
+    return character if unicodedata.category(character) == "Cf" and character not in _TURNING else "�"
 
 
 def text(content: str, at: Point, style: str, anchor: str = "start") -> str:

@@ -216,9 +216,17 @@ def _failure(error: BaseException) -> NodeError:
         return ContractViolation(error.message, code=error.code, remedy=error.remedy)
     frames = traceback.extract_tb(error.__traceback__)
     place = f" (at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""
-    text = str(error)[:_MESSAGE_LIMIT]
     code = "OUT_OF_MEMORY" if isinstance(error, MemoryError) else None
-    return NodeError(f"{type(error).__name__}: {text}{place}", code=code)
+    return NodeError(f"{described(error)}{place}", code=code)
+
+
+def described(error: BaseException) -> str:
+    """The type and text of an exception that a node raised, whose own ``__str__`` may be broken, or endless."""
+    try:
+        text = str(error)[:_MESSAGE_LIMIT]
+    except BaseException:  # noqa: BLE001 - the node's code again
+        text = "(its text cannot be had)"
+    return f"{type(error).__name__}: {text}"
 
 
 class RunInputs:

@@ -39,7 +39,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_input(path: Path, port_type: PortType) -> Any:
-    """The value of a file for a port: a decoded picture, raw bytes, or a JSON document.
+    """The value of a file for a port: a decoded picture, an array (``.npy``), raw bytes, or a JSON document.
 
     Raises:
         InputError: the file cannot be read, or does not hold what the type asks for.
@@ -59,7 +59,11 @@ def decode_input(data: bytes, port_type: PortType) -> Any:
         from tyqi_core.protocol.images import read_image  # noqa: PLC0415 - numpy and Pillow only where a picture is read
 
         return read_image(data, port_type)
-    if port_type.name in {"tensor", "anomaly_map", "video_frame"} or port_type.is_list:
+    if port_type.name in {"tensor", "anomaly_map"} and not port_type.is_list:
+        from tyqi_core.protocol.arrays import read_npy  # noqa: PLC0415 - numpy only where an array is read
+
+        return read_npy(data)
+    if port_type.name == "video_frame" or port_type.is_list:
         raise InputError(f"an input of type {port_type} cannot be read from a file", code="TYPE_NOT_ALLOWED")
     return read_json(data)
 

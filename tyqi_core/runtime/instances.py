@@ -19,6 +19,7 @@ from tyqi_core.errors import NodeError, TyqiError
 from tyqi_core.node import Node
 from tyqi_core.protocol.foreign import imported
 from tyqi_core.runtime.context import TaskContext
+from tyqi_core.runtime.execute import described
 from tyqi_core.runtime.pool import Job
 from tyqi_core.workflow.plan import PlanTask
 
@@ -126,7 +127,7 @@ class Instances:
         except TyqiError as error:
             raise NodeError(error.message, code=error.code, remedy=error.remedy) from error
         except BaseException as error:
-            raise NodeError(f"setup failed: {type(error).__name__}: {error}", code="SETUP_FAILED") from error
+            raise NodeError(f"setup failed: {described(error)}", code="SETUP_FAILED") from error
         return node
 
     def _limit_threads(self, cores: int) -> None:
@@ -178,7 +179,7 @@ def _tear_down(slot: Slot) -> None:
         return
     try:
         slot.node.teardown()
-    except Exception:
+    except BaseException:  # it may not end the thread that happens to clean up
         log.exception("teardown of %s failed", slot.key[0])
     slot.node = None
 

@@ -20,17 +20,18 @@ import json
 import logging
 import os
 import shutil
+import threading
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tyqi_core.errors import InputError, ReplayRefused, UsageError
 from tyqi_core.protocol.codecs import Encoded, decode_any, digest, encode_any, sha256
 from tyqi_core.protocol.message import Event, event_line, parse_event_line
 from tyqi_core.protocol.ports import PortType
-from tyqi_core.runtime.inprocess import RunResult
+from tyqi_core.runtime.run import RunResult
 from tyqi_core.scheduler import Ready
 from tyqi_core.stores.base import ABSENT
 from tyqi_core.stores.memory import MemoryStore, RunState, TaskState
@@ -41,6 +42,7 @@ FLUSH_SECONDS = 0.25
 """How old an unwritten event may get while its run goes on."""
 _DAY = 86_400
 _SMALL = 65_536
+Content = TypeVar("Content")
 _JSON_LIKE = frozenset({"json", "measurements", "detections", "table"})
 
 
@@ -50,7 +52,9 @@ class _Writing:
 
     folder: Path
     written: int = 0
-    flushed: float = 0.0
+    flushed: float = field(default_factory=time.monotonic)
+    closed: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class RunRecorder:
@@ -71,6 +75,7 @@ class RunRecorder:
         self._output_types = output_types
         self._keep = keep_payloads
         self._writing: dict[str, _Writing] = {}
+        self._plans: dict[str, str] = {}
 
     def accepted(
         self, run_id: str, plan: Plan, inputs: Mapping[str, Any], about: Mapping[str, Any]
@@ -85,7 +90,7 @@ class RunRecorder:
                 digests[name] = digest(PortType.parse(plan.inputs[name]), value)
                 if self._keep:
                     references[name] = _store(folder, value)
-            _write(folder / "plan.json", json.dumps(plan.to_json()))
+            _write(folder / "plan.json", self._plan_text(plan))
             _write(folder / "project.yaml", self._source)
             header: dict[str, Any] = {
                 "id": run_id,
@@ -108,10 +113,12 @@ class RunRecorder:
     def moved(self, run_id: str, store: MemoryStore) -> None:
         """Append new events, if the last append was long enough ago."""
         writing = self._writing.get(run_id)
-        now = time.monotonic()
-        if writing is not None and now - writing.flushed > FLUSH_SECONDS:
-            writing.flushed = now
-            self._append(writing, store.events(run_id, writing.written))
+        if writing is None or time.monotonic() - writing.flushed <= FLUSH_SECONDS:
+            return
+        try:
+            self._append(writing, run_id, store)
+        except OSError as error:  # the run goes on; what is missing is written with the next events
+            log.warning("events of run %s could not be written yet: %s", run_id, error)
 
     def ended(self, result: RunResult, plan: Plan, store: MemoryStore) -> None:
         """Close the record; of a run that stopped early keep what a resume needs."""
@@ -120,7 +127,7 @@ class RunRecorder:
             return
         folder = writing.folder
         try:
-            self._append(writing, store.events(result.id, writing.written))
+            self._append(writing, result.id, store, last=True)
             (folder / "state.json").unlink(missing_ok=True)
             if result.status != "completed":
                 _write(folder / "state.json", json.dumps(_freeze(store.state(result.id), folder)))
@@ -137,6 +144,12 @@ class RunRecorder:
         lines = (folder / "events.jsonl").read_bytes().count(b"\n")
         self._writing[run_id] = _Writing(folder, written=lines)
 
+    def _plan_text(self, plan: Plan) -> str:
+        """The plan as JSON, made once: runs of a recorder share their plan."""
+        if plan.digest not in self._plans:
+            self._plans[plan.digest] = json.dumps(plan.to_json())
+        return self._plans[plan.digest]
+
     def _digests(self, result: RunResult) -> dict[str, str]:
         if result.status != "completed":
             return {}
@@ -152,11 +165,17 @@ class RunRecorder:
         values = {name: value for name, value in result.outputs.items() if name in json_like and value is not None}
         return {name: value for name, value in values.items() if len(json.dumps(value)) <= _SMALL}
 
-    def _append(self, writing: _Writing, events: Any) -> None:
-        if events:
-            with (writing.folder / "events.jsonl").open("a", encoding="utf-8") as file:
-                file.write("".join(event_line(event) + "\n" for event in events))
-            writing.written += len(events)
+    def _append(self, writing: _Writing, run_id: str, store: MemoryStore, *, last: bool = False) -> None:
+        """Write the events that are not written yet. Threads that settle tasks of one run take turns."""
+        with writing.lock:
+            if writing.closed:  # by the thread that saw the run's end meanwhile
+                return
+            writing.closed, writing.flushed = last, time.monotonic()
+            events = store.events(run_id, writing.written)
+            if events:
+                with (writing.folder / "events.jsonl").open("a", encoding="utf-8") as file:
+                    file.write("".join(event_line(event) + "\n" for event in events))
+                writing.written += len(events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +192,7 @@ class RunRecord:
 
     def plan(self) -> Plan:
         """The plan that was walked."""
-        return Plan.from_json(json.loads((self.folder / "plan.json").read_text(encoding="utf-8")))
+        return _intact(self.folder / "plan.json", Plan.from_json)
 
     def source(self) -> str:
         """The project's text."""
@@ -212,7 +231,7 @@ class RunRecord:
                 f"run {self.id} is {self.header['status']}; only a failed or cancelled run can be resumed",
                 code="NOT_RESUMABLE",
             )
-        state = _thaw(json.loads(path.read_text(encoding="utf-8")), self.folder)
+        state = _intact(path, lambda body: _thaw(body, self.folder))
         state.events = self.events()
         return state
 
@@ -230,10 +249,22 @@ def read_record(state: Path, run_id: str) -> RunRecord:
         fault = "there is no run" if not found else f"{len(found)} runs begin with"
         raise UsageError(f"{fault} {run_id} in {runs}", code="UNKNOWN_RUN", remedy="'tyqi runs' lists them.")
     folder = runs / found[0]
+    return RunRecord(folder, _intact(folder / "run.json", dict))
+
+
+def _intact(path: Path, read: Callable[[Any], Content]) -> Content:
+    """What a JSON file of a record says.
+
+    Raises:
+        UsageError: it is missing, or not what was written.
+    """
     try:
-        return RunRecord(folder, json.loads((folder / "run.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"the record {folder} is damaged: {error}", code="BAD_RECORD") from error
+        return read(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UsageError(
+            f"the record {path.parent} is damaged, see {path.name}: {reason}", code="BAD_RECORD"
+        ) from error
 
 
 def prune(state: Path, days: float) -> int:

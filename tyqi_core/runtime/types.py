@@ -42,5 +42,12 @@ def slot_type(plan: Plan, catalog: Catalog, task_id: str, slot: str) -> PortType
         for offer in offers:
             if offer.slot == slot:
                 inner = slot_type(plan, catalog, offer.task, offer.source_slot)
-                return inner.listed(null_items=True) if slot.startswith("each.") else inner
+                return _collected(inner) if slot.startswith("each.") else inner
     raise InternalError(f"nothing fills slot {slot} of {task_id}")
+
+
+def _collected(inner: PortType) -> PortType:
+    listed = inner.collected(null_items=True)
+    if listed is None:
+        raise InternalError(f"lists of {inner} were collected; the compiler never makes such a plan")
+    return listed

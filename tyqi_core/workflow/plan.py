@@ -19,7 +19,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -28,6 +29,7 @@ ON_ERROR = "$error"
 """The outcome under which ``branches`` holds the head of an ``on_error: {branch: ...}``."""
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,20 +238,28 @@ class Plan:
 
 def _lean(value: Any) -> Any:
     """A dataclass as JSON without the fields that hold their default."""
-    if hasattr(value, "__dataclass_fields__"):
-        lean = {}
-        for name, definition in value.__dataclass_fields__.items():
-            held = getattr(value, name)
-            factory = definition.default_factory
-            default = factory() if callable(factory) else definition.default
-            if held != default:
-                lean[name] = _lean(held)
-        return lean
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if is_dataclass(kind):
+        return {name: _lean(held) for name, default in _defaults(kind) if (held := getattr(value, name)) != default}
     if isinstance(value, tuple | list):
         return [_lean(element) for element in value]
     if isinstance(value, Mapping):
         return {key: _lean(element) for key, element in value.items()}
     return value
+
+
+@cache
+def _defaults(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
+    """The fields of a dataclass and their defaults, :data:`dataclasses.MISSING` where there is none.
+
+    Looked up once a class: a plan of thousands of tasks asks for them all the time.
+    """
+    return tuple(
+        (known.name, known.default if known.default_factory is MISSING else known.default_factory())
+        for known in fields(kind)
+    )
 
 
 def _task_from_json(body: Mapping[str, Any]) -> PlanTask:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from tyqi_core.protocol.checks import JSON_TYPES
 from tyqi_core.protocol.ports import PortType
 from tyqi_core.workflow.drafts import Draft
 from tyqi_core.workflow.plan import ON_ERROR
@@ -98,7 +97,7 @@ class Slots:
             return inner
         held = Held(skippable=self._may_lack(draft))
         for item, origin in inner.types.items():
-            kind = _listed(item, inner.nullable)
+            kind = item.collected(inner.nullable)
             if kind is None:
                 held.fault = f"{draft.id}.each.{name} would be a list of lists of {item.name}, which no port takes."
                 held.remedy = "Let a task of the body make one value of the inner list."
@@ -209,12 +208,3 @@ class Slots:
             return [(draft.model.foreach.body, draft.collects[name].task, draft.collects[name].name)]
         heads = dict.fromkeys(head for head in draft.model.branches.values() if head is not None)
         return [(head, *provider) for head in heads for provider in self._offers[head].get(name, ())]
-
-
-def _listed(item: PortType, null_items: bool) -> PortType | None:
-    """A list of what one item gives. Lists do not nest as ports, but a list of JSON lists is JSON again."""
-    if not item.is_list:
-        return item.listed(null_items)
-    if item.name not in JSON_TYPES:
-        return None
-    return PortType("json", constraints={"schema": item.json_schema()}).listed(null_items)

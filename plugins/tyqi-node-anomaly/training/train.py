@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).parent / "project.yaml"
 
 
-def main(pictures: Path, out: Path, overrides: dict[str, Any]) -> None:
+def main(pictures: Path, out: Path, steps: int | None) -> None:
     """Train on the sheets in ``pictures`` and write the model file."""
     torch.set_num_threads(1)  # what the manifest's `cores: 1` means; more threads add in another order
-    tasks = yaml.safe_load(PROJECT.read_text(encoding="utf-8"))["tasks"]
+    project = yaml.safe_load(PROJECT.read_text(encoding="utf-8"))
+    tasks, default_steps = project["tasks"], project["params"]["steps"]["default"]
     inputs = {
         "features": _features(pictures / "normal.png", tasks["seen"]["params"]),
         "held_out": _features(pictures / "held_out.png", tasks["unseen"]["params"]),
     }
-    ctx = LocalContext(params=tasks["train"]["params"] | overrides, on_progress=_show)
+    ctx = LocalContext(params=tasks["train"]["params"] | {"steps": steps or default_steps}, on_progress=_show)
     outputs = nodes.Train().process(inputs, ctx)
     out.write_bytes(outputs["model"])
     for name, measured in outputs["measurements"].items():
@@ -61,4 +62,4 @@ if __name__ == "__main__":
     parser.add_argument("out", type=Path, help="the model file to write")
     parser.add_argument("--steps", type=int, help="instead of the project's")
     given = parser.parse_args()
-    main(given.pictures, given.out, {} if given.steps is None else {"steps": given.steps})
+    main(given.pictures, given.out, given.steps)

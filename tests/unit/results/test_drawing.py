@@ -9,7 +9,7 @@ import pytest
 from tyqi_core.results.drawing import plan_mermaid, plan_svg
 from tyqi_core.results.mermaid import quoted
 from tyqi_core.results.scene import MAX_TASKS
-from tyqi_core.results.svg import cells, fitted
+from tyqi_core.results.svg import attribute, cells, fitted
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = '</text><script>alert("x")</script>&amp;\u202e\n漢字'
@@ -123,6 +123,10 @@ def test_foreign_names_stay_text(build):
     assert "<script" not in drawing
     assert "\u202e" not in drawing
     assert ET.fromstring(drawing) is not None  # noqa: S314  # our own text
+
+
+def test_spaces_and_joined_letters_of_other_scripts_stay_as_they_are():
+    assert attribute("3\u00a0mm \u06cc\u200c\u06a9\n<") == "3\u00a0mm \u06cc\u200c\u06a9 &lt;"
 
 
 def test_the_same_plan_gives_the_same_drawing(facade, crack_story):

@@ -81,7 +81,7 @@ def test_each_item_stands_there_with_its_way_its_values_and_its_files(facade, ca
         assert card.name in page.text
         assert {path.as_posix() for path in card.files.values()} <= set(page.addresses)
     assert "T1 crack → T2a2 wide" in page.text
-    assert "severity level 4" in page.text
+    assert "level 4" in page.text
     assert "crack wider than 3 mm" in page.text
 
 
@@ -150,7 +150,12 @@ def test_a_batch_of_nothing_is_a_page_too(facade):
     [
         ({"a": {"value": 3.14159, "unit": "mm"}}, [("a", "3.142 mm")]),
         ({"a": {"value": None, "unit": "mm"}}, [("a", "none mm")]),
-        ({"a": {"b": True, "c": {"d": None}}}, [("a b", "yes"), ("a c d", "none")]),
+        ({"a": {"b": True, "c": {"d": None}}}, [("b", "yes"), ("c d", "none")]),
+        ({"a": {"b": 1}, "c": 2}, [("a b", "1"), ("c", "2")]),
+        (
+            {"width": 9, "more": [{}], "severity": {"level": 3}},
+            [("severity level", "3"), ("width", "9"), ("more", "1 entries")],
+        ),
         ({"a": [1, 2.5, "x"]}, [("a", "1, 2.5, x")]),
         ({"a": []}, [("a", "none")]),
         ({"a": [{"b": 1}] * 3}, [("a", "3 entries")]),

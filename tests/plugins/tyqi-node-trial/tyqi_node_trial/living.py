@@ -1,0 +1,82 @@
+"""Nodes with a life of their own: setup, teardown, batches, state; and what a node is told."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+from tyqi_core import Node, Outcome
+from tyqi_core.node import Context, Inputs, Outputs
+from tyqi_node_trial.files import append
+
+
+class Counted(Node):
+    """Writes each setup and teardown down."""
+
+    def setup(self, ctx: Context) -> None:
+        """Remember the model; fail if told so.
+
+        Raises:
+            RuntimeError: the parameter ``fail`` says ``setup``.
+        """
+        self.fail = ctx.params["fail"]
+        self.model = ctx.params["model"]
+        self.file = ctx.params["file"]
+        append(self.file, f"setup {self.model}")
+        if self.fail == "setup":
+            raise RuntimeError("no such model")
+
+    def process(self, inputs: Inputs, ctx: Context) -> Outputs:
+        """The model that serves the task."""
+        return {"model": self.model}
+
+    def teardown(self) -> None:
+        """Say so; exit if told so."""
+        append(self.file, f"teardown {self.model}")
+        if self.fail == "teardown":
+            sys.exit(3)
+
+
+class Alone(Node):
+    """Keeps state while it works, so no two threads may be in it."""
+
+    def __init__(self) -> None:
+        self.inside = 0
+
+    def process(self, inputs: Inputs, ctx: Context) -> Outputs:
+        """x.
+
+        Raises:
+            RuntimeError: another thread is in this instance as well.
+        """
+        self.inside += 1
+        time.sleep(0.003)
+        crowd = self.inside
+        self.inside -= 1
+        if crowd != 1:
+            raise RuntimeError(f"{crowd} threads are in one instance")
+        return {"value": inputs["x"]}
+
+
+class Batch(Node):
+    """Knows batches only."""
+
+    def process_batch(
+        self, items: Sequence[Inputs], ctxs: Sequence[Context]
+    ) -> Sequence[Outputs | Outcome | Exception]:
+        """Ten times x of each item; an error for a negative one alone."""
+        return [
+            {"value": 10 * item["x"]} if item["x"] >= 0 else ValueError(f"{item['x']} is negative") for item in items
+        ]
+
+
+class Told(Node):
+    """Returns what the framework told it."""
+
+    def process(self, inputs: Inputs, ctx: Context) -> Outputs:
+        """Parameters, device, key for outside effects, and the inputs as they came."""
+        ctx.progress(0.5, "half")
+        ctx.check_cancelled()
+        told = {"params": dict(ctx.params), "device": ctx.device, "effect_key": ctx.effect_key}
+        return {"told": {**told, "cancelled": ctx.cancelled, "inputs": dict(inputs)}}
