@@ -14,9 +14,10 @@ from tyqi_core.settings import Settings
 
 if TYPE_CHECKING:
     from tyqi_core.runtime.context import ProgressListener
-    from tyqi_core.runtime.inprocess import InProcessRuntime, RunHandle, RunResult
+    from tyqi_core.runtime.inprocess import InProcessRuntime
     from tyqi_core.runtime.record import RunRecord
     from tyqi_core.runtime.replay import Comparison
+    from tyqi_core.runtime.run import RunHandle, RunResult
     from tyqi_core.workflow.plan import Plan
 
 

@@ -134,7 +134,11 @@ class Writer:
             reads = [parse_ref(text) for text in body["inputs"].values() if isinstance(text, str)]
             linked |= {name} if reads or any(self.heads[name].values()) else set()
             linked |= {ref.task for ref in reads}
-        return [next(text for text in root.slots if text.startswith(f"{name}.")) for name in root.members if name not in linked]
+        return [
+            next(text for text in root.slots if text.startswith(f"{name}."))
+            for name in root.members
+            if name not in linked
+        ]
 
     def written(self) -> None:
         """Write each order edge on one side, or on both; a side that is there must be complete."""
@@ -188,7 +192,10 @@ class Writer:
             if tail in scope.followed:
                 continue
             own = {name: Seen(kind) for name, kind in self.nodes[f"t.{tail.lower()}"].outputs.items()}
-            own |= {name: scope.slots[f"{tail}.each.{name}"] for name in self.tasks[tail].get("foreach", {}).get("collect", {})}
+            own |= {
+                name: scope.slots[f"{tail}.each.{name}"]
+                for name in self.tasks[tail].get("foreach", {}).get("collect", {})
+            }
             branch = self.branch(tail)
             listed = {name for chain in self.heads[tail].values() if chain for name in chain.offers}
             for name in {*own, *listed}:
@@ -196,9 +203,7 @@ class Writer:
                     found.setdefault(name, []).append(own[name])
                 if name in listed and not (name in own and self.instead(tail, name, own[name])):
                     found.setdefault(name, []).append(branch.get(name, Seen("nothing")))
-        return {
-            name: ones[0] if len(ones) == 1 and ones[0].kind != "nothing" else None for name, ones in found.items()
-        }
+        return {name: ones[0] if len(ones) == 1 and ones[0].kind != "nothing" else None for name, ones in found.items()}
 
     def instead(self, tail: str, name: str, own: Seen) -> bool:
         """Whether an error branch offers in a task's place what the task itself does when it succeeds."""
@@ -392,7 +397,9 @@ class Writer:
         failures, wrong = 0, False
         if self.chance(40 if "on_error" in body else 6) or ("retries" in body and self.chance(50)):
             wrong = self.chance(20)
-            failures = 0 if wrong else self.draw(st.integers(1, 3 if "on_error" in body else body.get("retries", 0) or 1))
+            failures = (
+                0 if wrong else self.draw(st.integers(1, 3 if "on_error" in body else body.get("retries", 0) or 1))
+            )
         likely = [outcome for outcome in outcomes if body["branches"][outcome]] if self.chance(70) else []
         outcome = self.pick(likely or outcomes) if outcomes else None
         return Behaviour(failures, wrong, outcome, self.pick([2, 1, 3, 2, 0]) if "foreach" in body else 0)

@@ -70,7 +70,9 @@ def compute(task: str, spec: NodeSpec, inputs: Mapping[str, Any], behaviour: Beh
             outputs[name] = number
         else:
             holes = kind == "sparse"
-            outputs[name] = [None if holes and at % 3 == 1 else (number + 13 * at) % 101 for at in range(behaviour.items)]
+            outputs[name] = [
+                None if holes and at % 3 == 1 else (number + 13 * at) % 101 for at in range(behaviour.items)
+            ]
     return outputs
 
 
@@ -208,8 +210,14 @@ class Reference:
 
     def needed_to_decide(self, task: str) -> list[str]:
         """What an expression reads without asking ``has(...)`` first."""
-        rules = [rule["when"] for rule in self.tasks[task].get("branches") or () if isinstance(rule, dict) and "when" in rule]
-        return [text for text in self._whens(task) if any(text in _words(rule) and f"has({text})" not in rule for rule in rules)]
+        rules = [
+            rule["when"] for rule in self.tasks[task].get("branches") or () if isinstance(rule, dict) and "when" in rule
+        ]
+        return [
+            text
+            for text in self._whens(task)
+            if any(text in _words(rule) and f"has({text})" not in rule for rule in rules)
+        ]
 
     def _explicit(self, task: str) -> Iterator[Ref]:
         """What a task reads by its own words."""

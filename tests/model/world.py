@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Any
 
 import yaml
-
 from reference import Behaviour, NodeSpec, Table, compute
+
 from tyqi_core.catalog.catalog import Catalog, LocalNode
 from tyqi_core.catalog.manifest import Manifest
 from tyqi_core.errors import NodeError
@@ -217,7 +217,9 @@ class Driver:
         elif verdict.action == "skip":
             self.settle(executable, instance, claim, "task.skipped", Result("skipped"), {}, {"error": body})
         elif verdict.action == "branch":
-            self.settle(executable, instance, claim, "task.failed", Result("failed"), {ERROR_SLOT: body}, {"error": body})
+            self.settle(
+                executable, instance, claim, "task.failed", Result("failed"), {ERROR_SLOT: body}, {"error": body}
+            )
         else:
             self.store.fail(RUN, instance, claim.token, body)
 

@@ -29,8 +29,8 @@ from tyqi_core.runtime.types import input_types, output_types
 if TYPE_CHECKING:
     from tyqi_core.catalog.catalog import Catalog
     from tyqi_core.protocol.ports import PortType
-    from tyqi_core.runtime.inprocess import RunHandle, RunResult
     from tyqi_core.runtime.record import RunRecord
+    from tyqi_core.runtime.run import RunHandle, RunResult
     from tyqi_core.settings import Settings
 
 _POLL = 0.05

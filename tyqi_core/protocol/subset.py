@@ -107,12 +107,6 @@ def _count(argument: Any) -> str | None:
     return "expected an integer of at least 0"
 
 
-def _divisor(argument: Any) -> str | None:
-    return (
-        None if type(argument) is int and argument > 0 else "expected an integer above 0; floats do not divide exactly"
-    )
-
-
 def _pattern(argument: Any) -> str | None:
     return pattern_fault(argument) if isinstance(argument, str) else "expected a text"
 
@@ -163,7 +157,6 @@ _ASSERTIONS: Mapping[str, Callable[[Any], str | None]] = {
     "maximum": _number,
     "exclusiveMinimum": _number,
     "exclusiveMaximum": _number,
-    "multipleOf": _divisor,
     "minLength": _count,
     "maxLength": _count,
     "pattern": _pattern,
@@ -240,8 +233,6 @@ def _together(schema: Mapping[str, Any], parts: list[str | int]) -> Iterator[Sch
         if beside:
             yield SchemaProblem(json_path(parts), f"draft-07 ignores what stands beside $ref, here {', '.join(beside)}")
     yield from _required_but_unknown(schema, parts)
-    if "multipleOf" in schema and schema.get("type") != "integer":
-        yield SchemaProblem(json_path(parts), "'multipleOf' needs type: integer beside it")
 
 
 def _required_but_unknown(schema: Mapping[str, Any], parts: list[str | int]) -> Iterator[SchemaProblem]:

@@ -19,7 +19,7 @@ Path = tuple[str | int, ...]
 _WITHOUT_MEANING = {*ANNOTATIONS, "$schema", "$id", "definitions"}
 _OBJECT_SHAPE = frozenset({"properties", "patternProperties", "additionalProperties"})
 _BY_TYPE = {
-    "number": {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"},
+    "number": {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"},
     "string": {"minLength", "maxLength", "pattern"},
     "array": {"items", "minItems", "maxItems", "uniqueItems"},
     "object": {"required", "minProperties", "maxProperties", "propertyNames", *_OBJECT_SHAPE},
@@ -139,9 +139,6 @@ def _number(inner: Schema, outer: Schema, path: Path) -> str | None:
         return _at(path, f"it may be below the accepted minimum of {needed_low[0]}")
     if needed_high is not None and (high is None or high > needed_high):
         return _at(path, f"it may be above the accepted maximum of {needed_high[0]}")
-    divisor = outer.get("multipleOf")
-    if divisor is not None and inner.get("multipleOf", 1) % divisor:
-        return _at(path, f"only multiples of {divisor} are accepted")
     return None
 
 

@@ -29,7 +29,6 @@ _WORDS: Mapping[str, Callable[[Any], str]] = {
     "maximum": lambda arg: f"at most {arg}",
     "exclusiveMinimum": lambda arg: f"more than {arg}",
     "exclusiveMaximum": lambda arg: f"less than {arg}",
-    "multipleOf": lambda arg: f"a multiple of {arg}",
     "minLength": lambda arg: f"at least {arg} characters",
     "maxLength": lambda arg: f"at most {arg} characters",
     "pattern": lambda arg: f"text that matches {arg}",

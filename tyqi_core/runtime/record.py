@@ -31,7 +31,7 @@ from tyqi_core.errors import InputError, ReplayRefused, UsageError
 from tyqi_core.protocol.codecs import Encoded, decode_any, digest, encode_any, sha256
 from tyqi_core.protocol.message import Event, event_line, parse_event_line
 from tyqi_core.protocol.ports import PortType
-from tyqi_core.runtime.inprocess import RunResult
+from tyqi_core.runtime.run import RunResult
 from tyqi_core.scheduler import Ready
 from tyqi_core.stores.base import ABSENT
 from tyqi_core.stores.memory import MemoryStore, RunState, TaskState
