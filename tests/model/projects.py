@@ -108,7 +108,7 @@ class Writer:
 
     def case(self) -> Case:
         root = Scope({f"$input.{name}": _seen_input(given) for name, given in RUN_INPUTS.items()})
-        while self.budget > 0:
+        while self.budget > 0 and (not root.members or self.chance(93)):
             self.task(root, first=False)
         self.written()
         readable = sorted(root.slots)

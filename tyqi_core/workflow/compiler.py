@@ -89,6 +89,7 @@ class Assembly:
         """The plan, with its digest."""
         self._lifetimes()
         self._hand_outward()
+        self._hold_open()
         tails = {
             scope: tuple(sorted(task for task in members if not self.structure.follows[task]))
             for scope, members in sorted(self.structure.members.items())
@@ -128,6 +129,13 @@ class Assembly:
                 if "." in inner_slot and (inner, inner_slot) not in seen:
                     seen.add((inner, inner_slot))
                     waiting.append((inner, inner_slot))
+
+    def _hold_open(self) -> None:
+        """Who is filled from within keeps its slots until its own end, also when all that read them run beside it."""
+        for task, offers in self.offers.items():
+            if offers and self.read_by[task] and self.read_by[task].isdisjoint(self.structure.follows[task]):
+                self.read_by[task].add(task)
+                self.frees[task].add(task)
 
     def _task(self, draft: Draft) -> PlanTask:
         model, manifest = draft.model, draft.manifest
