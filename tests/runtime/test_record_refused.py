@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from trial_runs import NUMBER
 
 from tyqi_core.runtime import record
 from tyqi_core.runtime.inprocess import InProcessRuntime

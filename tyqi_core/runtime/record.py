@@ -42,6 +42,7 @@ FLUSH_SECONDS = 0.25
 """How old an unwritten event may get while its run goes on."""
 _DAY = 86_400
 _SMALL = 65_536
+_INLINE = 4_096
 Content = TypeVar("Content")
 _JSON_LIKE = frozenset({"json", "measurements", "detections", "table"})
 
@@ -51,6 +52,7 @@ class _Writing:
     """A run whose record is being written."""
 
     folder: Path
+    header: dict[str, Any]
     written: int = 0
     flushed: float = field(default_factory=time.monotonic)
     closed: bool = False
@@ -75,7 +77,7 @@ class RunRecorder:
         self._output_types = output_types
         self._keep = keep_payloads
         self._writing: dict[str, _Writing] = {}
-        self._plans: dict[str, str] = {}
+        self._written: dict[tuple[str, str], Path] = {}
 
     def accepted(
         self, run_id: str, plan: Plan, inputs: Mapping[str, Any], about: Mapping[str, Any]
@@ -89,9 +91,9 @@ class RunRecorder:
             for name, value in given.items():
                 digests[name] = digest(PortType.parse(plan.inputs[name]), value)
                 if self._keep:
-                    references[name] = _store(folder, value)
-            _write(folder / "plan.json", self._plan_text(plan))
-            _write(folder / "project.yaml", self._source)
+                    references[name] = _kept(folder, plan.inputs[name]["type"], value)
+            self._once(folder, "plan.json", plan, lambda: json.dumps(plan.to_json()))
+            self._once(folder, "project.yaml", plan, lambda: self._source)
             header: dict[str, Any] = {
                 "id": run_id,
                 "project": plan.project,
@@ -107,7 +109,7 @@ class RunRecorder:
                 code="STATE_UNWRITABLE",
                 remedy="Free space, or name another folder in TYQI_STATE.",
             ) from error
-        self._writing[run_id] = _Writing(folder)
+        self._writing[run_id] = _Writing(folder, header)
         return {"inputs": digests}
 
     def moved(self, run_id: str, store: MemoryStore) -> None:
@@ -131,7 +133,7 @@ class RunRecorder:
             (folder / "state.json").unlink(missing_ok=True)
             if result.status != "completed":
                 _write(folder / "state.json", json.dumps(_freeze(store.state(result.id), folder)))
-            header = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+            header = writing.header
             header |= {"status": result.status, "error": result.error, "outputs": self._digests(result)}
             header |= {"values": self._small_values(result), "branches": branches_taken(result.events)}
             _write(folder / "run.json", json.dumps(header))
@@ -142,13 +144,20 @@ class RunRecorder:
         """Go on with the record of a run that is resumed."""
         folder = self._runs_folder / run_id
         lines = (folder / "events.jsonl").read_bytes().count(b"\n")
-        self._writing[run_id] = _Writing(folder, written=lines)
+        header = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        self._writing[run_id] = _Writing(folder, header, written=lines)
 
-    def _plan_text(self, plan: Plan) -> str:
-        """The plan as JSON, made once: runs of a recorder share their plan."""
-        if plan.digest not in self._plans:
-            self._plans[plan.digest] = json.dumps(plan.to_json())
-        return self._plans[plan.digest]
+    def _once(self, folder: Path, name: str, plan: Plan, text: Callable[[], str]) -> None:
+        """Write a file that the runs of a plan share: once, and then as a further name of the same file."""
+        first = self._written.get((plan.digest, name))
+        try:
+            if first is not None:
+                os.link(first, folder / name)
+                return
+        except OSError:  # the first run's record was removed, or the file system knows no such names
+            pass
+        _write(folder / name, text())
+        self._written[plan.digest, name] = folder / name
 
     def _digests(self, result: RunResult) -> dict[str, str]:
         if result.status != "completed":
@@ -323,6 +332,13 @@ def _thaw(body: Mapping[str, Any], folder: Path) -> RunState:
     )
 
 
+def _kept(folder: Path, type_name: str, value: Any) -> dict[str, Any]:
+    """A run input: what is JSON and small stands in the header itself."""
+    if type_name in _JSON_LIKE and len(json.dumps(value)) <= _INLINE:
+        return {"value": value}
+    return _store(folder, value)
+
+
 def _store(folder: Path, value: Any) -> dict[str, str]:
     """Keep a value under the digest of its bytes."""
     encoded = encode_any(value)
@@ -334,7 +350,9 @@ def _store(folder: Path, value: Any) -> dict[str, str]:
     return {"sha256": name, "media_type": encoded.media_type}
 
 
-def _load(folder: Path, reference: Mapping[str, str]) -> Any:
+def _load(folder: Path, reference: Mapping[str, Any]) -> Any:
+    if "value" in reference:
+        return reference["value"]
     try:
         data = (folder / "payloads" / reference["sha256"]).read_bytes()
     except OSError as error:
