@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from reference import NodeSpec, PortSpec
+from numeric import NodeSpec, PortSpec
 from world import Case
 
 OPTIONAL = PortSpec("number", required=False)
@@ -63,7 +63,11 @@ INNER = {
     "one": {"A": {"node": "t.source"}},
     "chain": {"A": {"node": "t.source"}, "B": {"node": "t.need", "inputs": {"a": "A.x"}}},
     "skips": {"A": {"node": "t.source", "on_error": "skip"}, "B": {"node": "t.need", "inputs": {"a": "A.x"}}},
-    "fork": {"A": {"node": "t.source"}, "B": {"node": "t.source", "predecessor": "A"}, "C": {"node": "t.take", "inputs": {"a": "A.x"}}},
+    "fork": {
+        "A": {"node": "t.source"},
+        "B": {"node": "t.source", "predecessor": "A"},
+        "C": {"node": "t.take", "inputs": {"a": "A.x"}},
+    },
     "outer": {"A": {"node": "t.need", "inputs": {"a": "T0.x"}}},
 }
 """What a branch or a body may be: sub-chains of one to three tasks; ``outer`` reads the task that opens it."""
@@ -87,9 +91,18 @@ AFTER: dict[str, Tasks] = {
     "successor": {"S": {"node": "t.source", "predecessor": ["T0"]}},
     "reader": {"R": {"node": "t.need", "inputs": {"a": "T0.x"}}},
     "hander": {"H": {"node": "t.take", "inputs": {"a": "T0.branch.x"}}},
-    "reader and hander": {"R": {"node": "t.need", "inputs": {"a": "T0.x"}}, "H": {"node": "t.take", "inputs": {"a": "T0.branch.x"}}},
-    "joined": {"R": {"node": "t.take", "inputs": {"a": "T0.x"}}, "J": {"node": "t.both", "inputs": {"a": "T0.branch.x", "b": "R.x"}}},
-    "order after reader": {"R": {"node": "t.source", "predecessor": ["T0"]}, "J": {"node": "t.both", "inputs": {"a": "R.x", "b": "T0.x"}}},
+    "reader and hander": {
+        "R": {"node": "t.need", "inputs": {"a": "T0.x"}},
+        "H": {"node": "t.take", "inputs": {"a": "T0.branch.x"}},
+    },
+    "joined": {
+        "R": {"node": "t.take", "inputs": {"a": "T0.x"}},
+        "J": {"node": "t.both", "inputs": {"a": "T0.branch.x", "b": "R.x"}},
+    },
+    "order after reader": {
+        "R": {"node": "t.source", "predecessor": ["T0"]},
+        "J": {"node": "t.both", "inputs": {"a": "R.x", "b": "T0.x"}},
+    },
 }
 """What may stand behind a task that opens something."""
 
@@ -111,7 +124,12 @@ def conditions() -> Iterator[tuple[str, Case]]:
 
 def nested() -> Iterator[tuple[str, Case]]:
     """A condition in the branch of a condition; also one that a tail follows, reads, or is handed from."""
-    for below in ({}, {"LB": {"node": "t.source", "predecessor": ["LA"]}}, {"LB": {"node": "t.take", "inputs": {"a": "LA.x"}}}, {"LB": {"node": "t.take", "inputs": {"a": "LA.branch.x"}}}):
+    for below in (
+        {},
+        {"LB": {"node": "t.source", "predecessor": ["LA"]}},
+        {"LB": {"node": "t.take", "inputs": {"a": "LA.x"}}},
+        {"LB": {"node": "t.take", "inputs": {"a": "LA.branch.x"}}},
+    ):
         for first, second in itertools.product(("DA", None), ("DB", None, "DA")):
             heads = {head for head in (first, second) if head}
             for after in ("successor", "reader"):
@@ -140,12 +158,31 @@ def bodies() -> Iterator[tuple[str, Tasks, str]]:
     """(name, tasks, what is collected): bodies of a foreach, also with a decision per item and a foreach within."""
     for kind in ("one", "chain", "skips", "fork", "outer"):
         yield kind, inner(kind, "L"), "LA.x" if kind in ("one", "outer") else "LB.x"
-    decides = {"LA": {"node": "t.one", "subchain": True, "condition": True, "inputs": {"a": "$item.k"}, "branches": {"p": "DA"}}}
+    decides = {
+        "LA": {
+            "node": "t.one",
+            "subchain": True,
+            "condition": True,
+            "inputs": {"a": "$item.k"},
+            "branches": {"p": "DA"},
+        }
+    }
     may = {"LA": {**decides["LA"], "node": "t.two", "branches": {"p": "DA", "q": None}}}
     does = {"DA": {"node": "t.need", "subchain": True, "inputs": {"a": "$item.k"}}}
     yield "decides", {**decides, **does}, "LA.branch.x"
     yield "may decide", {**may, **does}, "LA.branch.x"
-    yield "nested", {"LA": {"node": "t.list", "subchain": True, "foreach": {"over": "items", "as": "m", "body": "DA", "collect": {"ys": "DA.x"}}}, "DA": {"node": "t.need", "subchain": True, "inputs": {"a": "$item.k"}}}, "LA.each.ys"
+    yield (
+        "nested",
+        {
+            "LA": {
+                "node": "t.list",
+                "subchain": True,
+                "foreach": {"over": "items", "as": "m", "body": "DA", "collect": {"ys": "DA.x"}},
+            },
+            "DA": {"node": "t.need", "subchain": True, "inputs": {"a": "$item.k"}},
+        },
+        "LA.each.ys",
+    )
 
 
 def foreachs() -> Iterator[tuple[str, Case]]:
@@ -154,7 +191,10 @@ def foreachs() -> Iterator[tuple[str, Case]]:
         foreach = {"over": "items", "as": "k", "body": "LA", "collect": {"xs": collected}}
         tasks = {"T0": {"node": "t.list", "foreach": foreach}, **body, **EACH[after]}
         if len(tasks) <= 5:
-            yield f"foreach {kind} -> {after}", case_of(tasks, {"o": "T0.each.xs"} if "collector" in after else {"o": "T0.x"})
+            yield (
+                f"foreach {kind} -> {after}",
+                case_of(tasks, {"o": "T0.each.xs"} if "collector" in after else {"o": "T0.x"}),
+            )
 
 
 def shared() -> Iterator[tuple[str, Case]]:
@@ -162,14 +202,37 @@ def shared() -> Iterator[tuple[str, Case]]:
     used = {"node": "t.source", "subchain": True}
     two = {"node": "t.two", "condition": True, "branches": {"p": "S", "q": None}}
     for link in ({}, {"predecessor": ["T0"]}, {"inputs": {"a": "T0.x"}}, {"inputs": {"a": "T0.branch.x"}}):
-        tasks = {"T0": two, "T1": {**two, **link}, "S": used, "J": {"node": "t.both", "inputs": {"a": "T0.branch.x", "b": "T1.branch.x"}}}
+        tasks = {
+            "T0": two,
+            "T1": {**two, **link},
+            "S": used,
+            "J": {"node": "t.both", "inputs": {"a": "T0.branch.x", "b": "T1.branch.x"}},
+        }
         yield f"shared by two {link}", case_of(tasks)
-    yield "shared by both outcomes", case_of({"T0": {**two, "branches": {"p": "S", "q": "S"}}, "S": used, "J": {"node": "t.need", "inputs": {"a": "T0.branch.x"}}})
+    yield (
+        "shared by both outcomes",
+        case_of(
+            {
+                "T0": {**two, "branches": {"p": "S", "q": "S"}},
+                "S": used,
+                "J": {"node": "t.need", "inputs": {"a": "T0.branch.x"}},
+            }
+        ),
+    )
     body = {"over": "items", "as": "k", "body": "S", "collect": {"xs": "S.x"}}
-    for after in ({}, {"J": {"node": "t.sum", "inputs": {"a": "T0.each.xs"}}}, {"J": {"node": "t.take", "inputs": {"a": "T0.branch.x"}}}):
+    for after in (
+        {},
+        {"J": {"node": "t.sum", "inputs": {"a": "T0.each.xs"}}},
+        {"J": {"node": "t.take", "inputs": {"a": "T0.branch.x"}}},
+    ):
         tasks = {"T0": {"node": "t.list", "foreach": body, "on_error": {"branch": "S"}}, "S": used, **after}
         yield f"shared by body and failure {after}", case_of(tasks, {"o": "T0.branch.x", "l": "T0.each.xs"})
-    inside = {"T0": {"node": "t.list", "foreach": {**body, "body": "C", "collect": {"xs": "C.branch.x"}}}, "C": {**two, "subchain": True}, "T1": two, "S": used}
+    inside = {
+        "T0": {"node": "t.list", "foreach": {**body, "body": "C", "collect": {"xs": "C.branch.x"}}},
+        "C": {**two, "subchain": True},
+        "T1": two,
+        "S": used,
+    }
     yield "shared by an item and the root", case_of(inside, {"l": "T0.each.xs", "o": "T1.branch.x"})
 
 
@@ -181,9 +244,15 @@ def policies() -> Iterator[tuple[str, Case]]:
         **{name: AFTER[name] for name in ("nothing", "successor", "reader")},
         "chain": {"R": {"node": "t.need", "inputs": {"a": "T0.x"}}, "U": {"node": "t.take", "inputs": {"a": "R.x"}}},
         "optional": {"R": {"node": "t.take", "inputs": {"a": "T0.x"}}},
-        "beside": {"R": {"node": "t.take", "inputs": {"a": "T0.x"}}, "B": {"node": "t.source"}, "J": {"node": "t.both", "inputs": {"a": "R.x", "b": "B.x"}}},
+        "beside": {
+            "R": {"node": "t.take", "inputs": {"a": "T0.x"}},
+            "B": {"node": "t.source"},
+            "J": {"node": "t.both", "inputs": {"a": "R.x", "b": "B.x"}},
+        },
     }
-    for policy, retries, (name, after) in itertools.product(("fail", "skip", "branch", "longer branch"), (0, 1), rest.items()):
+    for policy, retries, (name, after) in itertools.product(
+        ("fail", "skip", "branch", "longer branch"), (0, 1), rest.items()
+    ):
         tasks: Tasks = {"T0": {"node": "t.source", "retries": retries, "on_error": policy}, **after}
         if "branch" in policy:
             tasks["T0"]["on_error"] = {"branch": "E"}
@@ -194,15 +263,30 @@ def policies() -> Iterator[tuple[str, Case]]:
         tasks = {"T0": {"node": "t.source", "on_error": {"branch": "E"}}, **error, **AFTER[name]}
         yield f"on_error branch -> {name}", case_of(tasks)
     for policy in ("skip", {"branch": "E"}):
-        tasks = {"T0": {"node": "t.two", "condition": True, "branches": {"p": "A", "q": None}, "on_error": policy}, "A": {"node": "t.source", "subchain": True, "on_error": "skip"}, **AFTER["hander"]}
+        tasks = {
+            "T0": {"node": "t.two", "condition": True, "branches": {"p": "A", "q": None}, "on_error": policy},
+            "A": {"node": "t.source", "subchain": True, "on_error": "skip"},
+            **AFTER["hander"],
+        }
         if policy != "skip":
             tasks |= error
         yield f"a condition that fails, {policy}", case_of(tasks)
         body = {"over": "items", "as": "k", "body": "A", "collect": {"xs": "A.x"}}
-        items = {"T0": {"node": "t.list", "foreach": body}, "A": {"node": "t.need", "subchain": True, "inputs": {"a": "$item.k"}, "on_error": policy}, **EACH["collector"]}
+        items = {
+            "T0": {"node": "t.list", "foreach": body},
+            "A": {"node": "t.need", "subchain": True, "inputs": {"a": "$item.k"}, "on_error": policy},
+            **EACH["collector"],
+        }
         if policy != "skip":
             items |= error
         yield f"an item that fails, {policy}", case_of(items)
 
 
-FAMILIES = {"graphs": graphs, "conditions": conditions, "nested": nested, "foreachs": foreachs, "shared": shared, "policies": policies}
+FAMILIES = {
+    "graphs": graphs,
+    "conditions": conditions,
+    "nested": nested,
+    "foreachs": foreachs,
+    "shared": shared,
+    "policies": policies,
+}

@@ -5,7 +5,9 @@ import random
 import pytest
 import yaml
 from compare import assert_as_told
-from reference import Behaviour, NodeSpec, PortSpec, Reference
+from numeric import Behaviour, NodeSpec, PortSpec
+from reference import Reference
+from telling import tell
 from world import RUN, Case, Driver, Watcher, compiled
 
 NUMBER = {"x": "number"}
@@ -23,7 +25,7 @@ def hold_against_the_reference(text, table):
     case = Case({"tyqi": 1, "project": "found", **yaml.safe_load(text)}, NODES, {}, table)
     plan, catalog = compiled(case)
     reference = Reference(case.project, case.nodes)
-    told = reference.run({}, case.behaviour)
+    told = tell(reference, {}, case.behaviour)
     for seed in range(20):
         driver = Driver(plan, catalog, {}, case.behaviour)
         driver.accept()

@@ -10,7 +10,9 @@ from functools import lru_cache
 from typing import Any
 
 import yaml
-from reference import Behaviour, NodeSpec, Reference, Table, compute
+from numeric import Behaviour, NodeSpec, Table, compute
+from reference import Reference
+from telling import tell
 
 from tyqi_core.catalog.catalog import Catalog, LocalNode
 from tyqi_core.catalog.manifest import Manifest
@@ -73,7 +75,7 @@ def items_of(instance: str) -> list[int]:
 
 
 class Numeric(Node):
-    """What :func:`reference.compute` says; fails and decides as its table says."""
+    """What :func:`numeric.compute` says; fails and decides as its table says."""
 
     spec: NodeSpec
     table: Callable[[str], Behaviour]
@@ -302,7 +304,7 @@ class Watcher:
     def __call__(self) -> None:
         state = self.driver.store.state(RUN)
         settled = {name for name, task in state.tasks.items() if task.status == "settled"}
-        told = self.reference.run(self.driver.inputs, partial(self.table, settled))
+        told = tell(self.reference, self.driver.inputs, partial(self.table, settled))
         assert {name for name, fate in told.fates.items() if fate.settled} == settled
         ready = {name for name, fate in told.fates.items() if fate.kind == "ready"}
         at_hand = {*self.driver.ready, *self.driver.executing}
