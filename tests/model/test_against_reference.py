@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from projects import cases
 from reference import Reference
 from telling import tell
-from world import RUN, Driver, Watcher, compiled
+from world import RUN, Driver, Watcher, compiled, hold
 
 from tyqi_core.runtime.inprocess import InProcessRuntime
 
@@ -20,13 +20,7 @@ SEEDS = st.integers(0, 2**32)
 @examples(300)
 @given(cases(), SEEDS)
 def test_in_whatever_order_tasks_are_taken_the_run_is_what_the_reference_tells(case, seed):
-    plan, catalog = compiled(case)
-    reference = Reference(case.project, case.nodes)
-    driver = Driver(plan, catalog, case.inputs, case.behaviour)
-    driver.accept()
-    driver.drive(random.Random(seed), Watcher(driver, reference))
-    told = tell(reference, case.inputs, case.behaviour)
-    assert_as_told(told, driver.status, driver.outputs(), driver.store.events(RUN))
+    hold(case, [seed])
 
 
 @examples(150)

@@ -1,14 +1,9 @@
 """Projects on which the real thing and the reference once differed, each with what was wrong."""
 
-import random
-
 import pytest
 import yaml
-from compare import assert_as_told
 from numeric import Behaviour, NodeSpec, PortSpec
-from reference import Reference
-from telling import tell
-from world import RUN, Case, Driver, Watcher, compiled
+from world import Case, hold
 
 NUMBER = {"x": "number"}
 NODES = {
@@ -22,16 +17,7 @@ NODES = {
 
 
 def hold_against_the_reference(text, table):
-    case = Case({"tyqi": 1, "project": "found", **yaml.safe_load(text)}, NODES, {}, table)
-    plan, catalog = compiled(case)
-    reference = Reference(case.project, case.nodes)
-    told = tell(reference, {}, case.behaviour)
-    for seed in range(20):
-        driver = Driver(plan, catalog, {}, case.behaviour)
-        driver.accept()
-        driver.drive(random.Random(seed), Watcher(driver, reference))
-        assert_as_told(told, driver.status, driver.outputs(), driver.store.events(RUN))
-    return told
+    return hold(Case({"tyqi": 1, "project": "found", **yaml.safe_load(text)}, NODES, {}, table), range(20))
 
 
 @pytest.mark.parametrize("failures", [0, 1])
