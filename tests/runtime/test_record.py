@@ -23,7 +23,7 @@ from tyqi_core.protocol.message import parse_event_line
 TYQI = (sys.executable, "-m", "tyqi_core.cli")
 SCALED = f"""tyqi: 1
 project: scaled
-inputs: {{n: {NUMBER}}}
+inputs: {{n: {NUMBER}, note: {{type: bytes, required: false}}}}
 tasks:
   T1: {{node: trial.scale@1, inputs: {{x: $input.n}}}}
   T2:
@@ -82,7 +82,8 @@ def shell(trial_catalog, tmp_path) -> Shell:
 @pytest.fixture
 def recorded(shell) -> str:
     """The id of a recorded run of the project above with n = 10."""
-    return shell.json("run", "scaled.yaml", "--input", "n=n.json")["runs"][0]["id"]
+    words = ("--input", "n=n.json", "--input", "note=n.json")
+    return shell.json("run", "scaled.yaml", *words)["runs"][0]["id"]
 
 
 def test_a_record_holds_plan_project_inputs_events_and_how_it_ended(shell, recorded):
@@ -91,7 +92,7 @@ def test_a_record_holds_plan_project_inputs_events_and_how_it_ended(shell, recor
     assert header["status"] == "completed"
     assert header["project"] == "scaled"
     assert header["branches"] == {"T2": "default"}
-    assert header["inputs"].keys() == header["digests"].keys() == {"n"}
+    assert header["inputs"].keys() == header["digests"].keys() == {"n", "note"}
     assert header["outputs"].keys() == {"both", "image"}
     assert header["values"] == {"both": [20, None]}
     assert json.loads((folder / "plan.json").read_text(encoding="utf-8"))
@@ -106,7 +107,8 @@ def test_the_files_of_a_record_are_whole(shell, recorded):
     assert not [path for path in folder.rglob("*") if "tmp" in path.suffix]
     payloads = {path.name for path in (folder / "payloads").iterdir()}
     header = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    assert payloads == {reference["sha256"] for reference in header["inputs"].values()}
+    assert payloads == {header["inputs"]["note"]["sha256"]}
+    assert header["inputs"]["n"] == {"value": 10}
 
 
 def test_the_story_of_a_run_can_be_read_by_the_beginning_of_its_id(shell, recorded):
