@@ -27,10 +27,12 @@ class Story:
 def stories(events: Sequence[Event]) -> dict[str, Story]:
     """Instance -> its story; complains of events that cannot be true whatever the project."""
     found: dict[str, Story] = {}
+    resumed = False
     for at, event in enumerate(events):
         if event.kind == "task.ready":
             for instance in Ready(event.subject, (event.data or {}).get("count")).instances():
-                assert instance not in found, f"{instance} became ready twice"
+                again = resumed and instance in found and found[instance].kinds in ([], ["failed"])
+                assert instance not in found or again, f"{instance} became ready twice"
                 found[instance] = Story(ready_at=at)
         elif event.kind == "task.started":
             assert not found[event.subject].kinds, f"{event.subject} was started after it had been settled"
@@ -38,6 +40,7 @@ def stories(events: Sequence[Event]) -> dict[str, Story]:
         elif event.kind in SETTLED:
             found[event.subject].kinds.append(SETTLED[event.kind])
             found[event.subject].settled_at = at
+        resumed |= event.kind == "run.resumed"
         error = (event.data or {}).get("error") or {}
         if event.kind.startswith("task."):
             assert not error.get("message", "").startswith("input '"), f"{event.subject} was given a bad input: {error}"

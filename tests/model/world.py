@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import yaml
-from reference import Behaviour, NodeSpec, Table, compute
+from reference import Behaviour, NodeSpec, Reference, Table, compute
 
 from tyqi_core.catalog.catalog import Catalog, LocalNode
 from tyqi_core.catalog.manifest import Manifest
@@ -77,17 +77,14 @@ class Numeric(Node):
 
     spec: NodeSpec
     table: Callable[[str], Behaviour]
-    before: Callable[[str], None] | None = None
 
     def setup(self, ctx: Any) -> None:
         self.tries: dict[str, int] = {}
 
     def process(self, inputs: Mapping[str, Any], ctx: Any) -> Any:
         instance = ctx.effect_key.partition("/")[2]
-        if self.before is not None:
-            type(self).before(instance)
         assert inputs.keys() == self.spec.inputs.keys()
-        behaviour = type(self).table(instance)
+        behaviour = self.table(instance)
         tried = self.tries[instance] = self.tries.get(instance, 0) + 1
         if tried <= behaviour.failures:
             raise ArithmeticError(f"attempt {tried} of {instance} fails")
@@ -199,7 +196,10 @@ class Driver:
         check_invariants(self.store.state(RUN))
 
     def attempt(self, executable: Executable, instance: str, claim: Claim) -> None:
-        node = _node(self.catalog, executable, claim.tries, instance)
+        node = self.catalog.activate(executable.manifest)()
+        node.setup(None)
+        node.tries[instance] = claim.tries - 1
+        node.table = self.table
         try:
             done = executable.run(node, claim.values, LocalContext(effect_key=f"{RUN}/{instance}"))
         except NodeError as error:
@@ -247,6 +247,24 @@ class Driver:
         assert settled is not None, f"{instance} was fenced"
         self.add(settled.ready)
 
+    @property
+    def status(self) -> str:
+        return self.store.status(RUN)
+
+    def cancel(self, chance: random.Random) -> None:
+        """Cancel the run; of what is executing, some finish and some are given back."""
+        self.store.cancel(RUN)
+        for instance in list(self.executing):
+            if self.status == "cancelling" and chance.random() < 0.5:
+                claim = self.executing.pop(instance)
+                assert self.store.release(RUN, instance, claim.token) is not None
+            check_invariants(self.store.state(RUN))
+
+    def resume(self) -> None:
+        assert not self.steps()
+        self.add(self.store.resume(RUN))
+        check_invariants(self.store.state(RUN))
+
     def steps(self) -> list[tuple[str, str]]:
         """All that may happen next."""
         return [("claim", name) for name in self.ready] + [("finish", name) for name in self.executing]
@@ -271,11 +289,28 @@ class Driver:
             watch()
 
 
-def _node(catalog: Catalog, executable: Executable, tries: int, instance: str) -> Node:
-    node = catalog.activate(executable.manifest)()
-    node.setup(None)
-    node.tries[instance] = tries - 1
-    return node
+@dataclass
+class Watcher:
+    """Looks at a driver's run after every step: what is ready, settled and still held is what the reference tells."""
+
+    driver: Driver
+    reference: Reference
+
+    def __post_init__(self) -> None:
+        self.table = self.driver.table
+
+    def __call__(self) -> None:
+        state = self.driver.store.state(RUN)
+        settled = {name for name, task in state.tasks.items() if task.status == "settled"}
+        told = self.reference.run(self.driver.inputs, partial(self.table, settled))
+        assert {name for name, fate in told.fates.items() if fate.settled} == settled
+        ready = {name for name, fate in told.fates.items() if fate.kind == "ready"}
+        at_hand = {*self.driver.ready, *self.driver.executing}
+        held = {name for entry in state.held for name in entry.instances()}
+        assert ready == at_hand | held, f"ready: {at_hand} {held}, due: {ready}"
+        kept = {source.task for source in self.driver.plan.outputs.values()}
+        late = state.slots.keys() - told.held - kept - {""}
+        assert not late, f"{late} are held, though nobody can read them any more"
 
 
 def partial(table: Table, known: Iterable[str]) -> Table:
