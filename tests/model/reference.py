@@ -527,14 +527,14 @@ class _Telling:
     # ---- lifetimes
 
     def held(self, frame: Frame) -> Iterator[str]:
-        """The settled instances of which a reader has not ended."""
+        """The settled instances of which a reader has not ended, or which are read and have not ended themselves."""
         reference = self.reference
         for task, done in frame.done.items():
             for name in reference.members[frame.scope]:
                 reads = reference.reads_within(name) + (reference.reads(name) if name != task else [])
                 slots = any(ref.kind == "slot" and ref.task == task for ref in reads)
                 reading = slots or (name == task and any(self.own(task, ref) for ref in reads))
-                if reading and not frame.done[name].ended and done.fate.settled:
+                if reading and done.fate.settled and not (frame.done[name].ended and done.ended):
                     yield frame.prefix + task
             for inner in done.opened:
                 yield from self.held(inner)
