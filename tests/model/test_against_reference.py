@@ -6,7 +6,7 @@ from dataclasses import replace
 from compare import assert_as_told
 from hypothesis import given
 from hypothesis import strategies as st
-from profile import examples
+from effort import examples
 from projects import cases
 from reference import Reference
 from world import RUN, Driver, Watcher, compiled
