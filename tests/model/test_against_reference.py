@@ -3,7 +3,7 @@
 import random
 from dataclasses import replace
 
-from amount import examples
+from effort import examples
 from compare import assert_as_told
 from hypothesis import given
 from hypothesis import strategies as st

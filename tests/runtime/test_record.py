@@ -2,87 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
-from trial_runs import NUMBER, entries, wait_for
+from trial_runs import entries, wait_for
+from trial_shell import SCALED
 
-from tyqi_core.cli import cli
-from tyqi_core.errors import TyqiError
 from tyqi_core.protocol.message import parse_event_line
-
-TYQI = (sys.executable, "-m", "tyqi_core.cli")
-SCALED = f"""tyqi: 1
-project: scaled
-inputs: {{n: {NUMBER}}}
-tasks:
-  T1: {{node: trial.scale@1, inputs: {{x: $input.n}}}}
-  T2:
-    node: trial.add
-    inputs: {{x: T1.value}}
-    condition: true
-    branches: [{{when: "T2.sum > 25", to: A}}, {{default: null}}]
-  A: {{node: trial.add, subchain: true, inputs: {{x: T2.sum}}, params: {{plus: 1000}}}}
-  P: {{node: trial.picture, inputs: {{x: T1.value}}}}
-  J: {{node: trial.pair, predecessor: [T2], inputs: {{a: T2.sum, b: T2.branch.sum}}}}
-outputs: {{both: J.both, image: P.image}}
-"""
-
-
-class Shell:
-    """The command line in a folder of its own; in this process, as starting one takes a second."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = {"TYQI_STATE": str(folder / "state")}
-        (folder / "scaled.yaml").write_text(SCALED, encoding="utf-8")
-        (folder / "n.json").write_text("10", encoding="utf-8")
-
-    def __call__(self, *arguments: str, status: int = 0, **variables: str) -> str:
-        with contextlib.chdir(self.folder):
-            done = CliRunner().invoke(cli, arguments, env=self.environment | variables)
-        if isinstance(done.exception, TyqiError):  # what the command's `main` does with it
-            assert done.exception.exit_code == status, done.exception
-            return str(done.exception)
-        assert done.exit_code == status, done.output
-        return done.stdout
-
-    def process(self, *arguments: str) -> subprocess.Popen[str]:
-        """The command as a process of its own."""
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen((*TYQI, *arguments), cwd=self.folder, env=os.environ | self.environment, **pipes)
-
-    def fresh(self, *arguments: str) -> Any:
-        """The answer of a process of its own that goes well."""
-        out, told = (process := self.process(*arguments, "--json")).communicate(timeout=60)
-        assert process.returncode == 0, told
-        return json.loads(out)
-
-    def json(self, *arguments: str, status: int = 0, **variables: str) -> Any:
-        return json.loads(self(*arguments, "--json", status=status, **variables))
-
-    def record(self, run_id: str) -> Path:
-        return self.folder / "state" / "runs" / run_id
-
-
-@pytest.fixture
-def shell(trial_catalog, tmp_path) -> Shell:
-    return Shell(tmp_path)
 
 
 @pytest.fixture
 def recorded(shell) -> str:
     """The id of a recorded run of the project above with n = 10."""
-    return shell.json("run", "scaled.yaml", "--input", "n=n.json")["runs"][0]["id"]
+    words = ("--input", "n=n.json", "--input", "note=n.json")
+    return shell.json("run", "scaled.yaml", *words)["runs"][0]["id"]
 
 
 def test_a_record_holds_plan_project_inputs_events_and_how_it_ended(shell, recorded):
@@ -91,7 +28,7 @@ def test_a_record_holds_plan_project_inputs_events_and_how_it_ended(shell, recor
     assert header["status"] == "completed"
     assert header["project"] == "scaled"
     assert header["branches"] == {"T2": "default"}
-    assert header["inputs"].keys() == header["digests"].keys() == {"n"}
+    assert header["inputs"].keys() == header["digests"].keys() == {"n", "note"}
     assert header["outputs"].keys() == {"both", "image"}
     assert header["values"] == {"both": [20, None]}
     assert json.loads((folder / "plan.json").read_text(encoding="utf-8"))
@@ -106,7 +43,8 @@ def test_the_files_of_a_record_are_whole(shell, recorded):
     assert not [path for path in folder.rglob("*") if "tmp" in path.suffix]
     payloads = {path.name for path in (folder / "payloads").iterdir()}
     header = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    assert payloads == {reference["sha256"] for reference in header["inputs"].values()}
+    assert payloads == {header["inputs"]["note"]["sha256"]}
+    assert header["inputs"]["n"] == {"value": 10}
 
 
 def test_the_story_of_a_run_can_be_read_by_the_beginning_of_its_id(shell, recorded):

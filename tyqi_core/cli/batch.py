@@ -15,7 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 from tyqi_core.app import Project, open_runtime, resume_run
-from tyqi_core.cli.output import say
+from tyqi_core.cli.output import prints_on_stderr, say
 from tyqi_core.errors import OutputError
 from tyqi_core.results.files import write_files
 from tyqi_core.results.names import safe_names
@@ -95,7 +95,7 @@ class Batch:
         """Run everything, with a progress bar. False: Ctrl-C stopped it; runs that had begun can be resumed."""
         for item, folder in zip(self._items, safe_names(item.name for item in self._items), strict=True):
             item.folder = folder
-        with _progress_bar(self.project.plan.project, len(self._items)) as advance:
+        with prints_on_stderr(), _progress_bar(self.project.plan.project, len(self._items)) as advance:
             waiting = deque(enumerate(self._items))
             running: deque[tuple[int, _Item]] = deque()
             try:
@@ -144,9 +144,12 @@ class Batch:
             self._collect(running, advance)
 
     def _stop(self, running: deque[tuple[int, _Item]], advance: Callable[[], None]) -> None:
-        for _, item in running:
-            if item.handle is not None:
-                self._runtime.cancel(item.handle.id, grace=2.0)
+        begun = [item.handle.id for _, item in running if item.handle is not None]
+        try:
+            self._runtime.cancel(*begun, grace=2.0)
+        except KeyboardInterrupt:
+            say("Stopping at once ...")
+            self._runtime.cancel(*begun, grace=0.0)
         while running:
             self._collect(running, advance)
 

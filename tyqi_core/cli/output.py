@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, TextIO
 
 import click
 
@@ -24,8 +26,30 @@ def say(message: str) -> None:
 
 
 def answer_json(document: Mapping[str, Any]) -> None:
-    """Print the one JSON document."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    """Print the one JSON document, in ASCII: it reads the same whatever the encoding of standard output."""
+    click.echo(json.dumps(document, indent=2, allow_nan=False))
+
+
+@contextmanager
+def prints_on_stderr() -> Iterator[None]:
+    """While nodes execute, what they print goes to standard error: standard output holds the answer alone.
+
+    Both doors are moved: Python's ``sys.stdout``, and the file descriptor that C libraries write to.
+    """
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with _door() as door, redirect_stdout(door):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _door() -> TextIO:
+    """Another way to standard error: a node that closes it closes nothing else."""
+    return os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1)
 
 
 def fail(error: BaseException) -> int:
@@ -33,11 +57,11 @@ def fail(error: BaseException) -> int:
 
     A user's mistake is told without a traceback; a bug of ours keeps it.
     """
+    if "--json" in sys.argv:
+        answer_json({"ok": False, "error": _as_json(error)})
     if isinstance(error, click.Abort | KeyboardInterrupt):
         say("Interrupted.")
         return INTERRUPTED
-    if "--json" in sys.argv:
-        answer_json({"ok": False, "error": _as_json(error)})
     if isinstance(error, click.ClickException):
         error.show()
         return 2
@@ -56,4 +80,6 @@ def _as_json(error: BaseException) -> Mapping[str, Any]:
         return error.to_json()
     if isinstance(error, click.ClickException):
         return {"code": "USAGE", "message": error.format_message()}
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        return {"code": "INTERRUPTED", "message": "the command was interrupted"}
     return {"code": "INTERNAL", "message": f"{type(error).__name__}: {error}"}

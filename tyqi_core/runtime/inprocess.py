@@ -13,10 +13,11 @@ import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 from tyqi_core.catalog.catalog import Catalog
-from tyqi_core.errors import InputError, NodeError, TaskCancelled, TaskTimeout, TyqiError
+from tyqi_core.errors import InputError, NodeError, TaskCancelled, TaskTimeout, TyqiError, UsageError
 from tyqi_core.runtime.context import ProgressListener, TaskContext
 from tyqi_core.runtime.execute import Executable, Executed, RunInputs, described, pinned
 from tyqi_core.runtime.instances import Instances, Key, Slot
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tyqi.runtime")
 
+_SETTLING = 1.0
+"""Seconds that a run which was given up has to become settled."""
 _SKIPPED = Result("skipped")
 _FAILED = Result("failed")
 
@@ -52,6 +55,7 @@ class InProcessRuntime:
 
     Raises:
         CatalogError: the catalog lacks a node that the plan pins.
+        UsageError: ``threads`` is below 0.
     """
 
     def __init__(
@@ -65,6 +69,8 @@ class InProcessRuntime:
         store: MemoryStore | None = None,
         hooks: Hooks | None = None,
     ) -> None:
+        if threads is not None and threads < 0:
+            raise UsageError(f"threads is {threads}; expected 1 or more, or 0 for one a core")
         self.plan = plan
         self.store = store or MemoryStore()
         self._recorder = recorder
@@ -123,14 +129,24 @@ class InProcessRuntime:
         self._end_if_over(state.id)
         return RunHandle(state.id, run)
 
-    def cancel(self, run_id: str, *, grace: float = 5.0) -> None:
-        """Stop a run: nothing new starts, nodes that ask are told, and after ``grace`` seconds the rest is given up.
+    def cancel(self, *run_ids: str, grace: float = 5.0) -> None:
+        """Stop runs: nothing new starts, nodes that ask are told, and after ``grace`` seconds the rest is given up.
 
-        What was given up is held, so that the run can be resumed.
+        All are told before any is waited for: else one would begin what another has just left. What was given up is
+        held, so that the runs can be resumed.
         """
-        run = self._runs.get(run_id)
-        if run is None:
-            return
+        runs = {run_id: run for run_id in run_ids if (run := self._runs.get(run_id)) is not None}
+        for run_id, run in runs.items():
+            self._tell_to_stop(run_id, run)
+        deadline = monotonic() + grace
+        late = [run for run in runs.values() if not run.done.wait(max(0.0, deadline - monotonic()))]
+        for attempt in [attempt for run in late for attempt in list(run.attempts.values())]:
+            self._give_up(attempt, None)
+        deadline = monotonic() + max(grace, _SETTLING)
+        for run in late:
+            run.done.wait(max(0.0, deadline - monotonic()))
+
+    def _tell_to_stop(self, run_id: str, run: RunUnderWay) -> None:
         with self._lock:
             run.cancelled = True
             delays, run.delays = run.delays, {}
@@ -142,15 +158,10 @@ class InProcessRuntime:
         for instance, number in delays.items():
             if self._timer.cancel(number):
                 self._pool.submit(Job(run_id, instance))
-        if not run.done.wait(grace):
-            for attempt in list(run.attempts.values()):
-                self._give_up(attempt, None)
-            run.done.wait(grace)
 
     def close(self, *, grace: float = 5.0) -> None:
         """Cancel what runs, stop the threads, tear the nodes down."""
-        for run_id in list(self._runs):
-            self.cancel(run_id, grace=grace)
+        self.cancel(*list(self._runs), grace=grace)
         self._timer.close()
         self._pool.close()
         self._instances.close()
