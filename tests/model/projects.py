@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
-from reference import Behaviour, NodeSpec, PortSpec, Ref, _fits, _words, parse_ref
+from numeric import Behaviour, NodeSpec, PortSpec, Ref, fits, parse_ref, words_of
 from world import KINDS, Case
 
 T = TypeVar("T")
@@ -317,7 +317,7 @@ class Writer:
         """Leave out what is bound to the same thing without being written."""
         before = [first for first, then in self.edges if then == name]
         rules = body.get("branches", {})
-        decides = [text for rule in rules if isinstance(rule, dict) for text in _words(rule.get("when", ""))]
+        decides = [text for rule in rules if isinstance(rule, dict) for text in words_of(rule.get("when", ""))]
         for port, text in list(body["inputs"].items()):
             ref = parse_ref(text) if isinstance(text, str) else None
             if ref is None or ref.view or ref.task not in before or not self.chance(60):
@@ -327,7 +327,7 @@ class Writer:
                 Ref("slot", task, given)
                 for task in near & {*scope.members}
                 for given, kind in self.nodes[f"t.{task.lower()}"].outputs.items()
-                if _fits(ports[port].kind, kind)
+                if fits(ports[port].kind, kind)
             ]
             named = [offer for offer in offers if offer.slot == port]
             texts = [other for other in body["inputs"].values() if other == text]
@@ -419,7 +419,7 @@ def _usable(chain: Chain, visible: Visible, how: str) -> bool:
 
 
 def _takes(port: str, seen: str) -> bool:
-    return _fits(port, seen) if port != "any" else seen == "any"
+    return fits(port, seen) if port != "any" else seen == "any"
 
 
 def _seen_input(given: Mapping[str, Any]) -> Seen:

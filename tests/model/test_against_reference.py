@@ -3,13 +3,14 @@
 import random
 from dataclasses import replace
 
+from effort import examples
 from compare import assert_as_told
 from hypothesis import given
 from hypothesis import strategies as st
-from profile import examples
 from projects import cases
 from reference import Reference
-from world import RUN, Driver, Watcher, compiled
+from telling import tell
+from world import RUN, Driver, Watcher, compiled, hold
 
 from tyqi_core.runtime.inprocess import InProcessRuntime
 
@@ -19,13 +20,7 @@ SEEDS = st.integers(0, 2**32)
 @examples(300)
 @given(cases(), SEEDS)
 def test_in_whatever_order_tasks_are_taken_the_run_is_what_the_reference_tells(case, seed):
-    plan, catalog = compiled(case)
-    reference = Reference(case.project, case.nodes)
-    driver = Driver(plan, catalog, case.inputs, case.behaviour)
-    driver.accept()
-    driver.drive(random.Random(seed), Watcher(driver, reference))
-    told = reference.run(case.inputs, case.behaviour)
-    assert_as_told(told, driver.status, driver.outputs(), driver.store.events(RUN))
+    hold(case, [seed])
 
 
 @examples(150)
@@ -46,7 +41,7 @@ def test_a_run_that_failed_or_was_cancelled_and_is_resumed_ends_like_one_that_wa
         driver.table = watcher.table = _repaired(driver)
         driver.resume()
         driver.drive(chance, watcher)
-    told = reference.run(case.inputs, driver.table)
+    told = tell(reference, case.inputs, driver.table)
     assert_as_told(told, driver.status, driver.outputs(), driver.store.events(RUN))
 
 
@@ -67,5 +62,5 @@ def test_threads_do_what_the_reference_tells(case):
     plan, catalog = compiled(case)
     with InProcessRuntime(plan, catalog, threads=4) as runtime:
         result = runtime.run(case.inputs)
-    told = Reference(case.project, case.nodes).run(case.inputs, case.behaviour)
+    told = tell(Reference(case.project, case.nodes), case.inputs, case.behaviour)
     assert_as_told(told, result.status, result.outputs, result.events)

@@ -10,20 +10,24 @@ from functools import lru_cache
 from typing import Any
 
 import yaml
-from reference import Behaviour, NodeSpec, Reference, Table, compute
+from compare import assert_as_told
+from numeric import Behaviour, NodeSpec, Table, compute
+from reference import Reference
+from telling import tell
 
 from tyqi_core.catalog.catalog import Catalog, LocalNode
 from tyqi_core.catalog.manifest import Manifest
 from tyqi_core.errors import NodeError
 from tyqi_core.node import LocalContext, Node, Outcome
 from tyqi_core.runtime.execute import Executable, RunInputs
-from tyqi_core.scheduler import ERROR_SLOT, Ready, Result, after_failure, effects, locate, start, task_id
+from tyqi_core.scheduler import ERROR_SLOT, Effects, Ready, Result, after_failure, effects, locate, start, task_id
 from tyqi_core.stores.base import ABSENT, Claim
 from tyqi_core.stores.memory import MemoryStore, check_invariants
 from tyqi_core.workflow.compiler import compile_text
 from tyqi_core.workflow.plan import Plan
 
 RUN = "run"
+MOST_STEPS = 5000
 
 _NUMBER = {"type": "json", "schema": {"type": "number"}}
 KINDS: dict[str, dict[str, Any]] = {
@@ -73,7 +77,7 @@ def items_of(instance: str) -> list[int]:
 
 
 class Numeric(Node):
-    """What :func:`reference.compute` says; fails and decides as its table says."""
+    """What :func:`numeric.compute` says; fails and decides as its table says."""
 
     spec: NodeSpec
     table: Callable[[str], Behaviour]
@@ -161,7 +165,6 @@ class Driver:
     ready: list[str] = field(default_factory=list)
     executing: dict[str, Claim] = field(default_factory=dict)
     executables: dict[str, Executable] = field(default_factory=dict)
-    effects: Callable[..., Any] = effects
 
     def accept(self) -> None:
         first = start(self.plan)
@@ -183,7 +186,17 @@ class Driver:
         claim = self.store.claim(RUN, instance, self.executable(instance).wanted(instance))
         if claim is not None:
             self.executing[instance] = claim
+            self.late_answer(instance, claim.token - 1)
         check_invariants(self.store.state(RUN))
+
+    def late_answer(self, instance: str, token: int) -> None:
+        """An attempt that was given up comes back and settles the task in some other way: nothing may come of it."""
+        if token:
+            nothing = Effects(())
+            late = self.store.commit(
+                RUN, instance, token, kind="task.skipped", slots=None, outputs={}, effects=nothing
+            )
+            assert late is None, f"a late attempt of {instance} settled it"
 
     def finish(self, instance: str) -> None:
         """End the attempt under way, as the table has it."""
@@ -241,7 +254,7 @@ class Driver:
             kind=kind,
             slots=outputs if task.readers or task.kept else None,
             outputs=outputs,
-            effects=self.effects(self.plan, instance, result),
+            effects=effects(self.plan, instance, result),
             data=data,
         )
         assert settled is not None, f"{instance} was fenced"
@@ -284,9 +297,12 @@ class Driver:
     def drive(self, chance: random.Random, watch: Callable[[], None] = lambda: None) -> None:
         """Go on in random order until nothing is left to do."""
         watch()
-        while steps := self.steps():
+        for _ in range(MOST_STEPS):
+            if not (steps := self.steps()):
+                return
             self.step(chance.choice(steps))
             watch()
+        raise AssertionError("the run does not come to an end")
 
 
 @dataclass
@@ -302,7 +318,7 @@ class Watcher:
     def __call__(self) -> None:
         state = self.driver.store.state(RUN)
         settled = {name for name, task in state.tasks.items() if task.status == "settled"}
-        told = self.reference.run(self.driver.inputs, partial(self.table, settled))
+        told = tell(self.reference, self.driver.inputs, partial(self.table, settled))
         assert {name for name, fate in told.fates.items() if fate.settled} == settled
         ready = {name for name, fate in told.fates.items() if fate.kind == "ready"}
         at_hand = {*self.driver.ready, *self.driver.executing}
@@ -311,6 +327,19 @@ class Watcher:
         kept = {source.task for source in self.driver.plan.outputs.values()}
         late = state.slots.keys() - told.held - kept - {""}
         assert not late, f"{late} are held, though nobody can read them any more"
+
+
+def hold(case: Case, seeds: Iterable[int]) -> Told:
+    """Run a case in several orders and hold each against the reference, step by step and as a whole."""
+    plan, catalog = compiled(case)
+    reference = Reference(case.project, case.nodes)
+    told = tell(reference, case.inputs, case.behaviour)
+    for seed in seeds:
+        driver = Driver(plan, catalog, case.inputs, case.behaviour)
+        driver.accept()
+        driver.drive(random.Random(seed), Watcher(driver, reference))
+        assert_as_told(told, driver.status, driver.outputs(), driver.store.events(RUN))
+    return told
 
 
 def partial(table: Table, known: Iterable[str]) -> Table:

@@ -15,7 +15,7 @@ from tyqi_core.protocol.document import Document, read_document, read_file
 from tyqi_core.workflow.drafts import Draft, Drafting
 from tyqi_core.workflow.model import Project, Report, read_project
 from tyqi_core.workflow.parameters import Parameters
-from tyqi_core.workflow.plan import Foreach, NodePin, Offer, Plan, PlanTask, Rule
+from tyqi_core.workflow.plan import Binding, Foreach, NodePin, Offer, Plan, PlanTask, Rule
 from tyqi_core.workflow.scopes import ROOT
 from tyqi_core.workflow.shape import shape_of
 from tyqi_core.workflow.slots import Slots
@@ -137,6 +137,14 @@ class Assembly:
                 self.read_by[task].add(task)
                 self.frees[task].add(task)
 
+    def _bindings(self, draft: Draft) -> list[Binding]:
+        """The bindings of a task; a reference that nobody complained of and that is bound to nothing is a bug of ours."""
+        bindings = self.wired.bindings[draft.id]
+        lost = {place for place, _ in draft.reads()} - {binding.port for binding in bindings}
+        if lost:
+            raise InternalError(f"the compiler lost what {draft.id} reads at {sorted(lost)}")
+        return bindings
+
     def _task(self, draft: Draft) -> PlanTask:
         model, manifest = draft.model, draft.manifest
         if manifest is None:
@@ -148,7 +156,7 @@ class Assembly:
             scope=self.structure.scope[name],
             node=NodePin(manifest.id, manifest.version, manifest.digest),
             params=draft.params,
-            bindings=tuple(self.wired.bindings[name]),
+            bindings=tuple(self._bindings(draft)),
             successors=tuple(sorted(self.structure.follows[name])),
             beside=tuple(sorted(self.structure.after[name] - self.structure.follows[name])),
             waits=len(self.structure.before[name]),
