@@ -116,13 +116,45 @@ def test_a_damaged_payload_is_refused(shell, recorded, damage):
     assert "REPLAY_REFUSED" in shell("replay", recorded, status=2)
 
 
-@pytest.mark.parametrize("file", ["run.json", "plan.json", "events.jsonl"])
-def test_a_damaged_record_is_told_as_such(shell, recorded, file):
-    path = shell.record(recorded) / file
-    path.write_bytes(path.read_bytes()[:-7])
-    command = ("runs", recorded) if file == "events.jsonl" else ("replay", recorded)
-    told = shell(*command, status=1 if file == "events.jsonl" else 2)
-    assert "damaged" in told
+@pytest.mark.parametrize("damage", [b"", b"[]", b"{}", b"\xff", b'{"id": 3}'], ids=repr)
+@pytest.mark.parametrize(
+    ("file", "command"),
+    [("run.json", "replay"), ("run.json", "runs"), ("plan.json", "replay"), ("plan.json", "graph --run")],
+)
+def test_a_damaged_record_is_told_as_such(shell, recorded, file, command, damage):
+    (shell.record(recorded) / file).write_bytes(damage)
+    told = shell(*command.split(), recorded, status=2)
+    assert "BAD_RECORD" in told
+    assert file in told
+
+
+def test_a_damaged_record_is_left_out_of_the_list(shell, recorded):
+    whole = shell.json("run", "scaled.yaml", "--input", "n=n.json")["runs"][0]["id"]
+    (shell.record(recorded) / "run.json").write_text("{}")
+    assert [run["id"] for run in shell.json("runs")["runs"]] == [whole]
+
+
+def test_a_line_that_a_killed_process_left_half_written_is_no_damage(shell, recorded):
+    path = shell.record(recorded) / "events.jsonl"
+    path.write_bytes(path.read_bytes() + b'[17, "task.comp')
+    assert "completed" in shell("runs", recorded)
+
+
+def test_a_damaged_line_amid_the_events_is_told_as_such(shell, recorded):
+    path = shell.record(recorded) / "events.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"]\n", b"\xff\n", 1))
+    told = shell("runs", recorded, status=2)
+    assert "BAD_RECORD" in told
+    assert "events.jsonl" in told
+
+
+def test_the_events_are_one_document_if_json_is_asked_for(shell, recorded):
+    kinds = [event["type"] for event in shell.json("runs", recorded, "--events")["events"]]
+    assert (kinds[0], kinds[-1]) == ("tyqi.run.accepted", "tyqi.run.completed")
+
+
+def test_events_without_a_run_are_refused(shell, recorded):
+    assert "needs a RUN" in shell("runs", "--events", status=2)
 
 
 def test_a_failed_run_is_resumed_from_its_record_alone(shell):

@@ -6,18 +6,51 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
-from tyqi_core.errors import InternalError, TyqiError
+from tyqi_core.errors import InputError, InternalError, TyqiError, UsageError
 
+DEFAULT_OUT = Path("tyqi-out")
+"""Where results go if nobody says where."""
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended."""
 
 as_json = click.option("--json", "json_wanted", is_flag=True, help="Print one JSON document on standard output.")
+
+
+params_option = click.option(
+    "--param",
+    "params",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter. VALUE is JSON where it reads as JSON, else text; digits as text: NAME='\"42\"'.",
+)
+
+
+def parameters(texts: Iterable[str]) -> dict[str, Any]:
+    """The values of ``--param`` options.
+
+    Raises:
+        UsageError: one is not of the form ``NAME=VALUE``.
+    """
+    return dict(_parameter(text) for text in texts)
+
+
+def _parameter(text: str) -> tuple[str, Any]:
+    from tyqi_core.protocol.validation import read_json
+
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise UsageError(f"--param {text}: NAME=VALUE is expected.", remedy="Example: --param wide_mm=2.5")
+    try:
+        return name, read_json(value)
+    except InputError:
+        return name, value
 
 
 def say(message: str) -> None:

@@ -22,19 +22,20 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tyqi_core.errors import InputError, ReplayRefused, UsageError
-from tyqi_core.protocol.codecs import Encoded, decode_any, digest, encode_any, sha256
+from tyqi_core.protocol.codecs import digest
 from tyqi_core.protocol.message import Event, event_line, parse_event_line
 from tyqi_core.protocol.ports import PortType
+from tyqi_core.runtime.keeping import JSON_LIKE, append_whole, freeze, keep_input, load, thaw, write_whole
 from tyqi_core.runtime.run import RunResult
-from tyqi_core.scheduler import Ready
 from tyqi_core.stores.base import ABSENT
-from tyqi_core.stores.memory import MemoryStore, RunState, TaskState
+from tyqi_core.stores.memory import MemoryStore, RunState
 from tyqi_core.workflow.plan import Plan
 
 log = logging.getLogger("tyqi.record")
@@ -42,9 +43,7 @@ FLUSH_SECONDS = 0.25
 """How old an unwritten event may get while its run goes on."""
 _DAY = 86_400
 _SMALL = 65_536
-_INLINE = 4_096
 Content = TypeVar("Content")
-_JSON_LIKE = frozenset({"json", "measurements", "detections", "table"})
 
 
 @dataclass(slots=True)
@@ -84,33 +83,32 @@ class RunRecorder:
     ) -> Mapping[str, Any]:
         """Open the record: plan, project, inputs. Returns the inputs' digests."""
         folder = self._runs_folder / run_id
-        digests, references = {}, {}
-        given = {name: value for name, value in inputs.items() if value is not ABSENT}
-        try:
+        with _writable():
             folder.mkdir(parents=True)
-            for name, value in given.items():
-                digests[name] = digest(PortType.parse(plan.inputs[name]), value)
-                if self._keep:
-                    references[name] = _kept(folder, plan.inputs[name]["type"], value)
-            self._once(folder, "plan.json", plan, lambda: json.dumps(plan.to_json()))
-            self._once(folder, "project.yaml", plan, lambda: self._source)
-            header: dict[str, Any] = {
-                "id": run_id,
-                "project": plan.project,
-                "plan": plan.digest,
-                "params": dict(plan.params),
-            }
-            header |= {"about": dict(about), "created_ns": time.time_ns()}
-            header |= {"status": "running", "inputs": references, "digests": digests}
-            _write(folder / "run.json", json.dumps(header))
-        except OSError as error:
-            raise InputError(
-                f"the record of the run cannot be written: {error.strerror}",
-                code="STATE_UNWRITABLE",
-                remedy="Free space, or name another folder in TYQI_STATE.",
-            ) from error
+        try:
+            with _writable():
+                header = self._begin(folder, plan, inputs, about)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         self._writing[run_id] = _Writing(folder, header)
-        return {"inputs": digests}
+        return {"inputs": header["digests"]}
+
+    def _begin(self, folder: Path, plan: Plan, inputs: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
+        digests, references = {}, {}
+        for name, value in inputs.items():
+            if value is ABSENT:
+                continue
+            digests[name] = digest(PortType.parse(plan.inputs[name]), value)
+            if self._keep:
+                references[name] = keep_input(folder, plan.inputs[name]["type"], value)
+        self._once(folder, "plan.json", plan, lambda: json.dumps(plan.to_json()))
+        self._once(folder, "project.yaml", plan, lambda: self._source)
+        header: dict[str, Any] = {"id": folder.name, "project": plan.project, "plan": plan.digest}
+        header |= {"params": dict(plan.params), "about": dict(about), "created_ns": time.time_ns()}
+        header |= {"status": "running", "inputs": references, "digests": digests}
+        write_whole(folder / "run.json", json.dumps(header))
+        return header
 
     def moved(self, run_id: str, store: MemoryStore) -> None:
         """Append new events, if the last append was long enough ago."""
@@ -132,11 +130,11 @@ class RunRecorder:
             self._append(writing, result.id, store, last=True)
             (folder / "state.json").unlink(missing_ok=True)
             if result.status != "completed":
-                _write(folder / "state.json", json.dumps(_freeze(store.state(result.id), folder)))
+                write_whole(folder / "state.json", json.dumps(freeze(store.state(result.id), folder)))
             header = writing.header
             header |= {"status": result.status, "error": result.error, "outputs": self._digests(result)}
             header |= {"values": self._small_values(result), "branches": branches_taken(result.events)}
-            _write(folder / "run.json", json.dumps(header))
+            write_whole(folder / "run.json", json.dumps(header))
         except OSError as error:
             log.warning("the record of run %s is incomplete: %s", result.id, error)
 
@@ -156,7 +154,7 @@ class RunRecorder:
                 return
         except OSError:  # the first run's record was removed, or the file system knows no such names
             pass
-        _write(folder / name, text())
+        write_whole(folder / name, text())
         self._written[plan.digest, name] = folder / name
 
     def _digests(self, result: RunResult) -> dict[str, str]:
@@ -170,7 +168,7 @@ class RunRecorder:
         """The outputs that are JSON and small enough to be told from each other by reading them."""
         if not self._keep:
             return {}
-        json_like = {name for name, port_type in self._output_types.items() if port_type.name in _JSON_LIKE}
+        json_like = {name for name, port_type in self._output_types.items() if port_type.name in JSON_LIKE}
         values = {name: value for name, value in result.outputs.items() if name in json_like and value is not None}
         return {name: value for name, value in values.items() if len(json.dumps(value)) <= _SMALL}
 
@@ -182,8 +180,7 @@ class RunRecorder:
             writing.closed, writing.flushed = last, time.monotonic()
             events = store.events(run_id, writing.written)
             if events:
-                with (writing.folder / "events.jsonl").open("a", encoding="utf-8") as file:
-                    file.write("".join(event_line(event) + "\n" for event in events))
+                append_whole(writing.folder / "events.jsonl", "".join(event_line(event) + "\n" for event in events))
                 writing.written += len(events)
 
 
@@ -201,19 +198,16 @@ class RunRecord:
 
     def plan(self) -> Plan:
         """The plan that was walked."""
-        return _intact(self.folder / "plan.json", Plan.from_json)
+        return _intact(self.folder / "plan.json", lambda data: Plan.from_json(json.loads(data)))
 
     def source(self) -> str:
         """The project's text."""
-        return (self.folder / "project.yaml").read_text(encoding="utf-8")
+        return _intact(self.folder / "project.yaml", lambda data: data.decode("utf-8"))
 
     def events(self) -> list[Event]:
-        """Everything that was written of what happened."""
+        """Everything that was written of what happened; a last line that a killed process left half-written is none."""
         path = self.folder / "events.jsonl"
-        if not path.exists():
-            return []
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return [parse_event_line(line) for line in lines]
+        return _intact(path, _whole_lines) if path.exists() else []
 
     def inputs(self) -> dict[str, Any]:
         """The run's inputs.
@@ -226,7 +220,7 @@ class RunRecord:
                 f"the inputs of run {self.id} were not kept",
                 remedy="Set retention_days above 0 before the runs that are to be replayed.",
             )
-        return {name: _load(self.folder, reference) for name, reference in self.header["inputs"].items()}
+        return {name: load(self.folder, reference) for name, reference in self.header["inputs"].items()}
 
     def state(self) -> RunState:
         """The state in which a failed or cancelled run stopped.
@@ -240,7 +234,7 @@ class RunRecord:
                 f"run {self.id} is {self.header['status']}; only a failed or cancelled run can be resumed",
                 code="NOT_RESUMABLE",
             )
-        state = _intact(path, lambda body: _thaw(body, self.folder))
+        state = _intact(path, lambda data: thaw(json.loads(data), self.folder))
         state.events = self.events()
         return state
 
@@ -258,21 +252,60 @@ def read_record(state: Path, run_id: str) -> RunRecord:
         fault = "there is no run" if not found else f"{len(found)} runs begin with"
         raise UsageError(f"{fault} {run_id} in {runs}", code="UNKNOWN_RUN", remedy="'tyqi runs' lists them.")
     folder = runs / found[0]
-    return RunRecord(folder, _intact(folder / "run.json", dict))
+    return RunRecord(folder, _intact(folder / "run.json", _header))
 
 
-def _intact(path: Path, read: Callable[[Any], Content]) -> Content:
-    """What a JSON file of a record says.
+def read_headers(state: Path) -> list[Mapping[str, Any]]:
+    """What ``run.json`` says of each record, newest first; damaged ones are left out, ``read_record`` tells of them."""
+    headers = []
+    for path in (state / "runs").glob("*/run.json"):
+        with suppress(UsageError):
+            headers.append(_intact(path, _header))
+    return sorted(headers, key=lambda header: -int(header["created_ns"]))
+
+
+_HEADER = {"id": str, "project": str, "status": str, "created_ns": int, "inputs": dict, "digests": dict}
+
+
+def _header(data: bytes) -> Mapping[str, Any]:
+    header: Mapping[str, Any] = json.loads(data)
+    for name, kind in _HEADER.items():
+        if not isinstance(header[name], kind):
+            raise TypeError(f"{name} is no {kind.__name__}")
+    return header
+
+
+def _whole_lines(data: bytes) -> list[Event]:
+    whole = data[: data.rfind(b"\n") + 1]
+    return [parse_event_line(line) for line in whole.decode("utf-8").splitlines()]
+
+
+@contextmanager
+def _writable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"the record of the run cannot be written: {error.strerror}.",
+            code="STATE_UNWRITABLE",
+            remedy="Free space, or name another folder in TYQI_STATE.",
+        ) from error
+
+
+def _intact(path: Path, read: Callable[[bytes], Content]) -> Content:
+    """What a file of a record says.
 
     Raises:
         UsageError: it is missing, or not what was written.
     """
     try:
-        return read(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, LookupError) as error:
-        reason = f"{type(error).__name__}: {error}"
+        return read(path.read_bytes())
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, InputError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         raise UsageError(
-            f"the record {path.parent} is damaged, see {path.name}: {reason}", code="BAD_RECORD"
+            f"the record {path.parent} is damaged, see {path.name}: {reason}.",
+            code="BAD_RECORD",
+            remedy="Run its inputs again.",
         ) from error
 
 
@@ -295,77 +328,3 @@ def branches_taken(events: Any) -> dict[str, str]:
         for event in events
         if event.kind == "task.completed" and event.data and "outcome" in event.data
     }
-
-
-# -- a stopped run's state as JSON and blobs --------------------------------------------------------------------------
-
-
-def _freeze(run: RunState, folder: Path) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        "status": run.status,
-        "ended": run.ended,
-        "error": run.error,
-        "counters": run.counters,
-        "tasks": {instance: asdict(task) for instance, task in run.tasks.items()},
-        "held": [list(entry) for entry in run.held],
-        "slots": {
-            instance: {slot: _store(folder, value) for slot, value in slots.items() if value is not ABSENT}
-            for instance, slots in run.slots.items()
-        },
-    }
-
-
-def _thaw(body: Mapping[str, Any], folder: Path) -> RunState:
-    return RunState(
-        id=body["id"],
-        status=body["status"],
-        ended=body["ended"],
-        error=body["error"],
-        counters=body["counters"],
-        tasks={instance: TaskState(**task) for instance, task in body["tasks"].items()},
-        held=[Ready(*entry) for entry in body["held"]],
-        slots={
-            instance: {slot: _load(folder, reference) for slot, reference in slots.items()}
-            for instance, slots in body["slots"].items()
-        },
-    )
-
-
-def _kept(folder: Path, type_name: str, value: Any) -> dict[str, Any]:
-    """A run input: what is JSON and small stands in the header itself."""
-    if type_name in _JSON_LIKE and len(json.dumps(value)) <= _INLINE:
-        return {"value": value}
-    return _store(folder, value)
-
-
-def _store(folder: Path, value: Any) -> dict[str, str]:
-    """Keep a value under the digest of its bytes."""
-    encoded = encode_any(value)
-    name = sha256(encoded.data)
-    path = folder / "payloads" / name
-    if not path.exists():
-        path.parent.mkdir(exist_ok=True)
-        _write(path, encoded.data)
-    return {"sha256": name, "media_type": encoded.media_type}
-
-
-def _load(folder: Path, reference: Mapping[str, Any]) -> Any:
-    if "value" in reference:
-        return reference["value"]
-    try:
-        data = (folder / "payloads" / reference["sha256"]).read_bytes()
-    except OSError as error:
-        raise ReplayRefused(f"a payload of {folder.name} is missing: {error.strerror}") from error
-    if sha256(data) != reference["sha256"]:
-        raise ReplayRefused(f"payload {reference['sha256'][:12]} of {folder.name} is damaged")
-    return decode_any(Encoded(reference["media_type"], data))
-
-
-def _write(path: Path, content: str | bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
