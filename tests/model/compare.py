@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from telling import Fate, Told
+from telling import Fate, Told  # noqa: TC002 - a module beside this one
 
 from tyqi_core.protocol.message import Event
 from tyqi_core.scheduler import Ready
@@ -64,7 +64,9 @@ def assert_as_told(told: Told, status: str, outputs: Mapping[str, Any], events: 
         assert seen.keys() == told.fates.keys(), f"never ran: {sorted(told.fates.keys() - seen.keys())}"
         assert dict(outputs) == dict(told.outputs)
         return
-    stopped_at = min(story.settled_at for name, story in seen.items() if told.fates[name].kind == "stopped" and story.kinds)
+    stopped_at = min(
+        story.settled_at for name, story in seen.items() if told.fates[name].kind == "stopped" and story.kinds
+    )
     late = [name for name, story in seen.items() if max(story.ready_at, story.started_at) > stopped_at]
     assert not late, f"{late} began after the run had failed"
     wrong = {name: value for name, value in outputs.items() if not _so_far(value, told.outputs[name])}

@@ -1,4 +1,4 @@
-"""How many random projects are tried: a few hundred, always the same ones; or as many as ``TYQI_MODEL_EXAMPLES`` says."""
+"""How many random projects are tried: a few hundred, always the same; or as many as ``TYQI_MODEL_EXAMPLES`` says."""
 
 import os
 

@@ -1,7 +1,7 @@
-"""What a project says, read naively: to which scope a task belongs, what feeds it, whom it waits for, what is handed on.
+"""What a project says, read naively: the scope of each task, what feeds it, whom it waits for, what is handed on.
 
-It is taken from the parsed YAML by the design's words on projects, with no regard for speed. :mod:`telling` goes on from
-here and tells what becomes of a run.
+It is taken from the parsed YAML by the words of ``docs/projects.md``, with no regard for speed, and shares nothing with
+the compiler. :mod:`telling` goes on from here and tells what becomes of a run.
 """
 
 from __future__ import annotations

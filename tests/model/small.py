@@ -1,4 +1,4 @@
-"""All small projects of a systematic enumeration, as ``(name, Case)``; each task of a project may do anything it can."""
+"""All small projects of a systematic enumeration, as ``(name, Case)``; their tasks may do anything they can."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ AFTER: dict[str, Tasks] = {
 
 
 def conditions() -> Iterator[tuple[str, Case]]:
-    """One condition, with every kind of branch on either outcome and everything that may stand behind it, up to five tasks."""
+    """One condition, every kind of branch on either outcome, everything that may stand behind it: up to five tasks."""
     for left, right, after in itertools.product(INNER, INNER, AFTER):
         tasks: Tasks = {"T0": {"node": "t.two", "condition": True, "branches": {"p": None, "q": None}}}
         for outcome, kind, prefix in (("p", left, "L"), ("q", right, "Q")):
@@ -198,7 +198,7 @@ def foreachs() -> Iterator[tuple[str, Case]]:
 
 
 def shared() -> Iterator[tuple[str, Case]]:
-    """One sub-chain used by two conditions, side by side or one after the other, by branch and body, or by branch and failure."""
+    """One sub-chain used by two conditions, by both outcomes of one, by body and failure, by an item and the root."""
     used = {"node": "t.source", "subchain": True}
     two = {"node": "t.two", "condition": True, "branches": {"p": "S", "q": None}}
     for link in ({}, {"predecessor": ["T0"]}, {"inputs": {"a": "T0.x"}}, {"inputs": {"a": "T0.branch.x"}}):

@@ -1,12 +1,12 @@
 """A naive interpreter of projects, to hold the real one against.
 
-It walks the parsed YAML recursively, one task after the other, and implements ``docs/rules.md`` and the design's words on
-projects directly. It knows nothing of plans, counters, stores or threads, and it does nothing cleverly: a value that is
-asked for is looked up by walking outward, and what a branch hands outward is looked up by walking inward again.
+It walks the tasks recursively, one after the other, and implements ``docs/rules.md`` directly. It knows nothing of
+plans, counters, stores or threads, and it does nothing cleverly: a value that is asked for is looked up by walking
+outward, and what a branch hands outward is looked up by walking inward again.
 
-What a node does is told by a *table*: instance -> :class:`Behaviour`. For an instance that the table does not know it is
-simply not told yet: the task stays ready and all that waits for it stays waiting. So one interpreter serves for a finished
-run, for a run that a failure stopped, and for any state on the way.
+What a node does is told by a *table*: instance -> :class:`numeric.Behaviour`. For an instance that the table does not
+know it is not told yet: the task stays ready and all that waits for it stays waiting. So one interpreter serves
+for a finished run, for a run that a failure stopped, and for any state on the way.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from numeric import ABSENT, ERROR, ROOT, Ref, Table, compute, parse_ref, rule_name
-from reference import Reference
+from reference import Reference  # noqa: TC002 - a module beside this one
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """Random projects on the real scheduler, store and runtime, against the naive interpreter."""
 
 import random
+from collections import Counter
 from dataclasses import replace
 
-from effort import examples
 from compare import assert_as_told
-from hypothesis import given
+from effort import examples
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from numeric import Ref
 from projects import cases
 from reference import Reference
 from telling import tell
@@ -28,7 +30,7 @@ def test_in_whatever_order_tasks_are_taken_the_run_is_what_the_reference_tells(c
 def test_a_run_that_failed_or_was_cancelled_and_is_resumed_ends_like_one_that_was_not(case, seed):
     plan, catalog = compiled(case)
     reference = Reference(case.project, case.nodes)
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - an order, no secret
     driver = Driver(plan, catalog, case.inputs, case.behaviour)
     driver.accept()
     watcher = Watcher(driver, reference)
@@ -64,3 +66,61 @@ def test_threads_do_what_the_reference_tells(case):
         result = runtime.run(case.inputs)
     told = tell(Reference(case.project, case.nodes), case.inputs, case.behaviour)
     assert_as_told(told, result.status, result.outputs, result.events)
+
+
+def test_the_random_projects_are_not_tame():
+    seen = Counter()
+
+    @settings(examples(300), phases=[Phase.generate])
+    @given(cases())
+    def look(case):
+        reference = Reference(case.project, case.nodes)
+        seen.update(_features(case, reference))
+        told = tell(reference, case.inputs, case.behaviour)
+        seen.update(f"a task that is {fate.kind}" for fate in told.fates.values())
+        seen.update(f"depth {name.count('/')}" for name in told.fates)
+        seen["attempts"] += sum(fate.attempts > 1 for fate in told.fates.values())
+
+    look()
+    due = {
+        *(
+            "outcomes",
+            "rules",
+            "null",
+            "foreach",
+            "collect",
+            "skip",
+            "error branch",
+            "order",
+            "shared",
+            "several tails",
+        ),
+        *("implicit", "outward", "branch", "each", "item", "error", "optional input", "attempts", "depth 2", "depth 3"),
+        *(f"a task that is {kind}" for kind in ("completed", "skipped", "failed", "stopped", "waiting")),
+    }
+    assert not (rare := {name: seen[name] for name in due if seen[name] < 10}), rare
+
+
+def _features(case, reference):
+    for name, body in case.project["tasks"].items():
+        branches = body.get("branches") or {}
+        heads = (
+            branches.values()
+            if isinstance(branches, dict)
+            else [rule.get("to", rule.get("default")) for rule in branches]
+        )
+        yield "null" if None in heads else "choice"
+        yield {dict: "outcomes", list: "rules"}[type(branches)] if branches else "plain"
+        yield "error branch" if isinstance(body.get("on_error"), dict) else body.get("on_error", "fail")
+        yield from (field for field in ("foreach",) if field in body)
+        yield "collect" if "collect" in body.get("foreach", {}) else ""
+        yield "order" if {"predecessor", "successor"} & body.keys() else ""
+        for port, source in reference.bound[name].items():
+            if isinstance(source, Ref):
+                yield "implicit" if port not in body["inputs"] else "written"
+                yield source.view or source.kind
+                yield "optional input" if source.slot == "maybe" else ""
+                if source.kind == "slot" and reference.scope(source.task) != reference.scope(name):
+                    yield "outward"
+    yield from ("shared" for uses in reference.uses.values() if len(uses) > 1)
+    yield from ("several tails" for scope, tails in reference.tails.items() if scope and len(tails) > 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import world
@@ -151,7 +150,9 @@ def error_branch_is_not_waited_for(right, plan, instance, result):
 
 def skipped_foreach_collects_an_empty_list(right, plan, instance, result):
     foreach = plan.tasks[scheduler.task_id(instance)].foreach
-    return right(plan, instance, scheduler.Result("completed", None, 0) if foreach and result.kind == "skipped" else result)
+    return right(
+        plan, instance, scheduler.Result("completed", None, 0) if foreach and result.kind == "skipped" else result
+    )
 
 
 def last_item_is_left_out(right, plan, instance, result):

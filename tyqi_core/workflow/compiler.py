@@ -138,7 +138,7 @@ class Assembly:
                 self.frees[task].add(task)
 
     def _bindings(self, draft: Draft) -> list[Binding]:
-        """The bindings of a task; a reference that nobody complained of and that is bound to nothing is a bug of ours."""
+        """The bindings of a task. That a reference is bound to nothing, and nobody complained, is a bug of ours."""
         bindings = self.wired.bindings[draft.id]
         lost = {place for place, _ in draft.reads()} - {binding.port for binding in bindings}
         if lost:

@@ -69,7 +69,7 @@ class Wiring:
         return self.wired
 
     def _walk(self) -> Iterator[Draft]:
-        """Each task after what it may read: a sub-chain follows the first task that uses it, before all that stand behind."""
+        """Each task after what it may read: a sub-chain follows the first task that uses it, before the next one."""
         members = self.structure.members
         done: set[str] = set()
         stack = [(ROOT, iter(members.get(ROOT, ())))]
