@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tyqi_core.catalog.catalog import Catalog
-from tyqi_core.errors import InputError, UsageError
+from tyqi_core.errors import InputError, InvalidProject, Problem, UsageError
 from tyqi_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -191,5 +191,13 @@ def node_project(node_id: str, catalog: Catalog, params: Mapping[str, Any] | Non
 
     manifest = catalog.find(node_id)
     source = single_node_project(manifest, params or {})
-    plan = compile_text(source, f"<{manifest.id}>", catalog)
+    try:
+        plan = compile_text(source, f"<{manifest.id}>", catalog)
+    except InvalidProject as error:  # nobody wrote the lines of this project: the parameter is the place
+        raise InvalidProject(_of_parameter(problem) for problem in error.problems) from None
     return Project(plan, source)
+
+
+def _of_parameter(problem: Problem) -> Problem:
+    name = problem.path.partition(".params.")[2]
+    return replace(problem, file=f"parameter '{name}'" if name else "", line=0, column=0)

@@ -207,3 +207,13 @@ def test_a_remedy_is_a_sentence_of_its_own(shell):
     assert "trial/state/runs. 'tyqi runs' lists them." in shell("runs", "abc", status=2).replace(
         str(shell.folder), "trial"
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "says"), [("plus=many", "expected type number"), ("pluss=1", "Did you mean 'plus'?")]
+)
+def test_a_parameter_of_a_node_that_does_not_fit_is_named_not_a_line_that_nobody_wrote(shell, given, says):
+    told = shell("nodes", "run", "trial.add", "--param", given, status=2)
+    assert says in told
+    assert f"parameter '{given.partition('=')[0]}'" in told
+    assert "<" not in told

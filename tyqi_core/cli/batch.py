@@ -111,7 +111,6 @@ class Batch:
             try:
                 self._feed(waiting, running, advance)
             except KeyboardInterrupt:
-                say("Stopping; what executes may finish ...")
                 self._stop(running, advance)
                 return False
         return True
@@ -166,6 +165,7 @@ class Batch:
     def _stop(self, running: deque[tuple[int, _Item]], advance: Callable[[], None]) -> None:
         begun = [item.handle.id for _, item in running if item.handle is not None]
         try:
+            say("Stopping; what executes may finish ...")
             self._runtime.cancel(*begun, grace=2.0)
         except KeyboardInterrupt:
             say("Stopping at once ...")

@@ -144,7 +144,7 @@ def given_inputs(plan: Plan, inputs: tuple[str, ...], folder: str | None) -> Ite
         raise UsageError(
             f"the input '{missing[0]}' is not given.",
             code="MISSING_INPUT",
-            remedy=f"Add --input {missing[0]}=FILE, or --inputs-dir {missing[0]}=DIR.",
+            remedy=f"Add --input {missing[0]}=FILE (or, with a project, --inputs-dir {missing[0]}=DIR).",
         )
 
 
