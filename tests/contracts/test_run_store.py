@@ -14,9 +14,9 @@ NOTHING = Effects()
 ONE = Effects(ready=(Ready("T1"),))
 
 
-@pytest.fixture(params=[MemoryStore])
+@pytest.fixture(params=["memory", "redis"])
 def store(request):
-    return request.param()
+    return MemoryStore() if request.param == "memory" else request.getfixturevalue("redis_store")
 
 
 def commit(store, instance, token, effects=NOTHING, *, slots=None, outputs=None, kind="task.completed"):
