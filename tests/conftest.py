@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-import redis
 from redis_servers import RedisServer
 
 from tyqi_core.stores.redis import RedisStore
 
 if TYPE_CHECKING:
+    import redis
     from playwright.sync_api import Browser, Page
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")

@@ -6,7 +6,7 @@
 ==============  =====================================================================
 ``kill9``       the process kills itself with SIGKILL
 ``stop(ms)``    the process stops itself (SIGSTOP) and is woken ``ms`` later
-``raise``       :class:`Failpoint` is raised
+``raise``       :class:`FailpointError` is raised
 ``exit``        the process ends at once with status 70, without cleaning up
 ==============  =====================================================================
 """
@@ -28,7 +28,7 @@ EXIT_STATUS = 70
 _FORM = re.compile(r"([A-Za-z0-9_.]+):(kill9|raise|exit|stop\((\d{1,7})\))(?::(\d{1,9}))?")
 
 
-class Failpoint(TyqiError):
+class FailpointError(TyqiError):
     """What the action ``raise`` raises. Nothing in the framework catches it as anything but a foreign fault."""
 
     default_code = "FAILPOINT"
@@ -90,7 +90,7 @@ def _reached(name: str) -> None:
         case "exit":
             os._exit(EXIT_STATUS)
         case _:
-            raise Failpoint(f"the failpoint {name} was reached")
+            raise FailpointError(f"the failpoint {name} was reached")
 
 
 def _stop(seconds: float) -> None:

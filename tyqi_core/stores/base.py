@@ -233,7 +233,7 @@ class SharedRunStore(RunStore, Protocol):
     def claim_for(
         self, worker: str, run_id: str, instance: str, wanted: Sequence[Wanted], *, lease_s: float | None = None
     ) -> Claim | Refusal:
-        """As ``claim``, for ``lease_s`` seconds (the store's own lease by default), and with the reason of a refusal."""
+        """As ``claim``, for ``lease_s`` seconds (by default the store's own lease); a refusal has its reason."""
         ...
 
     def commit(

@@ -339,10 +339,14 @@ class RedisStore:
         yield instance
         yield f"{match[1]}[*]/{match[3]}" if match else ""
         yield match[2] if match else ""
-        yield from (worker, _milliseconds(lease_s), nonce, len(wanted))
+        head: tuple[Argument, ...] = (worker, _milliseconds(lease_s), nonce, len(wanted))
+        yield from head
         for place, required in wanted:
             fields = fields_of(place)
-            yield from (int(required), place.instance, len(fields), *fields)
+            yield int(required)
+            yield place.instance
+            yield len(fields)
+            yield from fields
 
     def _granted(self, run_id: str, wanted: Sequence[Wanted], answer: Sequence[Any]) -> Claim:
         _, token, tries, deaths, skip, *found = answer

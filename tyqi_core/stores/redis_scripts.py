@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import redis
 
@@ -30,7 +30,7 @@ FLAGS: Final = {
     "take_due": "",
     "tidy": "allow-oom",
 }
-"""Each script and what its ``#!lua`` line says. What frees memory or ends work may be called when memory is used up."""
+"""Each script and what its ``#!lua`` line says: what frees memory or ends work may run when memory is used up."""
 
 CLAIMING: Final = frozenset({"claim", "commit", "read"})
 POINTS: Final = {
@@ -40,7 +40,7 @@ POINTS: Final = {
     "commit": ("CP8", "CP9"),
     "reap": ("CP13", "CP13.applied"),
 }
-"""Failpoints before a call and after its effect, ahead of the reply's use; other scripts: ``name``, ``name.applied``."""
+"""Failpoints before a call and after its effect; those of other scripts are ``name`` and ``name.applied``."""
 
 Argument = str | bytes | int | float
 
@@ -66,7 +66,7 @@ class Scripts:
     """Calls scripts; a server that does not know one (new, or emptied) is given it within the same call."""
 
     def __init__(self, client: redis.Redis, *, shebang: bool) -> None:
-        self._client = client
+        self._client: Any = client  # its stubs say that any answer may be awaitable
         self._shebang = shebang
 
     def call(self, name: str, key: str, arguments: Sequence[Argument]) -> Any:
@@ -140,7 +140,7 @@ def check_server(client: redis.Redis, *, old_server: bool) -> bool:
         UsageError: it evicts keys (``EVICTING_STORE``) or is older than 7.0 and not said to be so (``OLD_STORE``).
     """
     with translated():
-        info = client.info()
+        info = cast("dict[str, Any]", client.info())
         policy = _eviction_policy(client, info)
     if policy != "noeviction":
         raise UsageError(
@@ -149,7 +149,7 @@ def check_server(client: redis.Redis, *, old_server: bool) -> bool:
             remedy="Set maxmemory-policy to noeviction, and keep caches on another server.",
         )
     version = str(info.get("redis_version", "0"))
-    if int(version.split(".")[0]) >= 7:  # noqa: PLR2004
+    if int(version.partition(".")[0]) >= 7:  # noqa: PLR2004
         return True
     if not old_server:
         raise UsageError(
@@ -163,7 +163,7 @@ def check_server(client: redis.Redis, *, old_server: bool) -> bool:
 def _eviction_policy(client: redis.Redis, info: dict[str, Any]) -> str:
     """Asked of ``CONFIG``, which hosted servers forbid, else of ``INFO``."""
     try:
-        found: dict[str, str] = client.config_get("maxmemory-policy")
+        found = cast("dict[str, str]", client.config_get("maxmemory-policy"))
     except redis.exceptions.ResponseError:
         found = {}
     return str(found.get("maxmemory-policy") or info.get("maxmemory_policy") or "")

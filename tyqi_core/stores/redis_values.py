@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
-
-import redis
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tyqi_core.errors import StoreError
 from tyqi_core.failpoints import hit
@@ -33,6 +31,9 @@ STAGED_MS: Final = 3_600_000
 _CHUNK: Final = 500
 _LETTERS: Final = {JSON: b"j", OCTETS: b"o", ARRAY: b"a", TENSOR: b"t", BUNDLE: b"b"}
 _TYPES: Final = {letter: media_type for media_type, letter in _LETTERS.items()}
+
+if TYPE_CHECKING:
+    import redis
 
 Parts = list[tuple[str, bytes]]
 
@@ -189,7 +190,7 @@ class Reader:
         found: list[bytes | None] = []
         for start in range(0, len(fields), _CHUNK):
             with translated():
-                found += self._client.hmget(key, list(fields[start : start + _CHUNK]))  # type: ignore[arg-type,operator]
+                found += self._client.hmget(key, list(fields[start : start + _CHUNK]))  # type: ignore[arg-type]
         return found
 
 
