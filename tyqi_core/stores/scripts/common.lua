@@ -180,6 +180,11 @@ local function make_ready(run, ready, due, mine)
     if items then redis.call('HSET', run.key, 'q:' .. path, items, 'u:' .. path, items) end
     if run.status ~= 'running' then
       hold(run, path, 0)
+      if not items then
+        local task = new_task()
+        task.state = 'h'
+        write_task(run, path, task)
+      end
     else
       run.live = run.live + (items or 1)
       if path ~= mine then enter(run, path, due) end

@@ -45,7 +45,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', outbox, '-inf', now, 'LIMIT'
     local items = redis.call('HGET', key, 'q:' .. entry)
     reply[#reply + 1] = id
     reply[#reply + 1] = entry
-    reply[#reply + 1] = items and redis.call('BITPOS', key .. ':b:' .. entry, 0) or ''
+    reply[#reply + 1] = items and tostring(redis.call('BITPOS', key .. ':b:' .. entry, 0)) or ''
     reply[#reply + 1] = items or ''
   end
 end
