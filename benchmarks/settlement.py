@@ -1,7 +1,7 @@
-"""What settling a task costs in the Redis store: by the size of the run, with a loop that opens, in memory of the server.
+"""What settling a task costs in the Redis store: by the size of the run, opening a loop, in memory of the server.
 
-Starts a redis-server of its own on a free port. A settlement is one call: commit, apply the effects, claim the next task.
-The peer beside it is a bare round trip (PING) to the same server over the same connection.
+Starts a redis-server of its own on a free port. A settlement is one call: commit, apply the effects, claim the next
+task. The peer beside it is a bare round trip (PING) to the same server over the same connection.
 
     python benchmarks/settlement.py --quick
 """

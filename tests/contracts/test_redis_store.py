@@ -68,13 +68,13 @@ class OldServer(redis.Redis):
 
 def test_an_old_server_is_refused_unless_it_is_meant(redis_server, redis_client):
     with OldServer(port=redis_server.port) as client:
-        with pytest.raises(UsageError, match="OLD_STORE.*7.0 or newer"):
+        with pytest.raises(UsageError, match=r"OLD_STORE.*7\.0 or newer"):
             RedisStore(client)
         assert check_server(client, old_server=True) is False
 
 
 def test_a_server_that_is_away_is_told_in_one_line_with_a_remedy():
-    with redis.Redis(port=1, retry=None) as client, pytest.raises(StoreError, match="STORE_UNAVAILABLE.*Check that"):
+    with redis.Redis(port=1, retry=None) as client, pytest.raises(StoreError, match=r"STORE_UNAVAILABLE.*Check that"):
         RedisStore(client)
 
 
@@ -223,7 +223,9 @@ store.commit("run", "T1", claim.token, kind="task.completed", slots={"x": b"x" *
     ("point", "started", "settled"),
     [("CP4", False, False), ("CP5", True, False), ("CP7", True, False), ("CP8", True, False), ("CP9", True, True)],
 )
-def test_a_worker_that_is_killed_at_a_crash_point_loses_and_doubles_nothing(redis_server, redis_client, point, started, settled):  # fmt: skip
+def test_a_worker_killed_at_a_crash_point_loses_and_doubles_nothing(
+    redis_server, redis_client, point, started, settled
+):
     clock = [10**12]
     store = RedisStore.connect(redis_server.url, Options(clock=lambda: clock[0]))
     store.accept("run", {}, ONE, {})

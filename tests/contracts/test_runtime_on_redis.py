@@ -79,7 +79,7 @@ def story_on(store, plan, catalog, inputs):
         pytest.param(FAILURE.replace("MODE", "skip"), 1, id="skip"),
     ],
 )
-def test_a_run_is_the_same_on_both_stores_and_leaves_nothing_in_redis(redis_server, redis_client, trial_catalog, project, n):  # fmt: skip
+def test_a_run_is_the_same_on_both_stores(redis_server, redis_client, trial_catalog, project, n):
     plan = compile_text(HEAD + project, "p.yaml", trial_catalog, {})
     store = RedisStore.connect(redis_server.url)
     on_redis = story_on(store, plan, trial_catalog, {"n": n})

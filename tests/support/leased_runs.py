@@ -60,7 +60,7 @@ class LeasedRun:
         for entry in ready:
             self.outbox[entry.path] = Entry(self.clock() + self.grace, entry.items)
 
-    def claim(self, instance: str, nonce: str = "") -> Claim | Refusal:
+    def claim(self, instance: str, nonce: str = "") -> Claim | Refusal:  # noqa: PLR0911 - one a reason
         task, now = self.run.tasks.get(instance), self.clock()
         if task is not None and task.status == "executing":
             return Refusal("HELD", max(0, self.leases[instance] - now) / 1000)
@@ -148,8 +148,8 @@ class LeasedRun:
             answer: RunStatus | None = "running"
         else:
             answer = self.memory.release(RUN, instance, token)
-        answer = self._finished(instance, token, "release", answer)
-        return answer
+        told: RunStatus | None = self._finished(instance, token, "release", answer)
+        return told
 
     def beat(self, instance: str, token: int) -> Beat:
         task = self.run.tasks.get(instance)
