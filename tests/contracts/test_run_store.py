@@ -107,6 +107,13 @@ def test_a_counter_that_was_raised_fires_later(store):
     assert list(commit(store, "T1[1]/B", claimed(store, "T1[1]/B").token, minus).ready) == [Ready("J")]
 
 
+def test_a_counter_that_one_settlement_changes_twice_is_changed_twice(store):
+    accept(store, Effects(ready=(Ready("A"), Ready("B"))))
+    minus = Change("ready:J", 3, -1)
+    assert not commit(store, "A", claimed(store, "A").token, Effects((minus, minus))).ready
+    assert list(commit(store, "B", claimed(store, "B").token, Effects((minus,))).ready) == [Ready("J")]
+
+
 def test_values_are_read_from_slots_inputs_and_list_elements(store):
     accept(store, inputs={"image": "picture"})
     slots = {"score": 0.5, "tiles": ["a", None, "c"]}

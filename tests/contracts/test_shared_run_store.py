@@ -563,3 +563,22 @@ def test_an_interrupted_forgetting_is_finished_by_the_sweeper(store, failpoint, 
     while store.tidy():
         pass
     assert redis_client.dbsize() == 0
+
+
+def test_runs_of_all_shards_are_swept(redis_server, redis_client, clock):
+    store = RedisStore.connect(redis_server.url, Options(shards=4, retention_s=0, clock=clock))
+    runs = [f"run{number}" for number in range(20)]
+    for run_id in runs:
+        accept(store, run_id=run_id)
+    assert len({key.split(b"}")[0] for key in redis_client.scan_iter()}) == 4
+    clock.pass_s(GRACE_S)
+    assert sorted(due.run_id for due in store.take_due()) == sorted(runs)
+    for run_id in runs:
+        assert isinstance(store.claim_for("w", run_id, "T1", ()), Claim)
+        store.cancel(run_id)
+    clock.pass_s(1000)
+    assert store.reap() == 20
+    while store.tidy():
+        pass
+    assert redis_client.dbsize() == 0
+    store.close()
