@@ -500,7 +500,7 @@ def fill(store):
     accept(store, TWO, inputs={"image": b"x" * 50_000})
     opened = Effects((Change("free:Z", 3, -1),), (Ready("A[*]/C", 300),), (Export("", "each.x", (), None, 300),))
     commit(store, "A", take(store, "A").token, opened, slots={"tiles": [b"y" * 300] * 300})
-    for item in range(150):
+    for item in range(250):
         path = f"A[{item}]/C"
         more = {"outputs": {"x": b"z" * 20_000}}
         commit(store, path, take(store, path).token, Effects((), (), (Export("", "each.x", (item,), "x"),)), **more)
@@ -516,7 +516,7 @@ def test_a_forgotten_run_leaves_nothing(store, redis_client):
 
 def test_freeing_many_payloads_is_left_to_the_sweeper_in_parts(store, redis_client):
     fill(store)
-    commit(store, "A[200]/C", take(store, "A[200]/C").token, Effects((Change("free:", 1, -1),)))
+    commit(store, "A[299]/C", take(store, "A[299]/C").token, Effects((Change("free:", 1, -1),)))
     assert len(redis_client.keys("*:p:*")) > 50
     while store.tidy(40):
         pass
@@ -548,9 +548,28 @@ def test_a_run_is_kept_for_its_retention_and_a_resume_keeps_it_longer(redis_serv
     store.close()
 
 
+def test_a_run_that_was_resumed_while_the_sweeper_looked_is_kept(redis_server, redis_client, clock):
+    store = RedisStore.connect(redis_server.url, Options(retention_s=0, clock=clock))
+    accept(store)
+    store.fail("run", "T1", take(store, "T1").token, {"code": "X"})
+    call = store.scripts.call
+
+    def resumed_meanwhile(name, *rest):
+        answer = call(name, *rest)
+        if name == "tidy" and store.status("run") == "failed":
+            store.resume("run")
+        return answer
+
+    store.scripts.call = resumed_meanwhile
+    store.tidy()
+    assert store.status("run") == "running"
+    store.close()
+
+
 def test_every_key_expires(store, redis_client):
     fill(store)
     store.cancel("run")
+    store.take_due()
     assert [key for key in redis_client.scan_iter() if redis_client.pttl(key) < 0] == []
 
 
@@ -560,6 +579,8 @@ def test_an_interrupted_forgetting_is_finished_by_the_sweeper(store, failpoint, 
     with pytest.raises(FailpointError):
         store.forget("run")
     assert store.status("run") is None
+    with pytest.raises(UsageError, match="RUN_EXISTS"):
+        accept(store)
     while store.tidy():
         pass
     assert redis_client.dbsize() == 0

@@ -180,7 +180,10 @@ class RedisStore:
 
     def forget(self, run_id: str) -> None:
         """Drop all that is held of a run, a bounded part of it a call."""
-        while self._call("forget", run_id, 200):
+        self._forget(run_id, over=False)
+
+    def _forget(self, run_id: str, *, over: bool) -> None:
+        while self._call("forget", run_id, 200, int(over)):
             pass
 
     # -- attempts ----------------------------------------------------------------------------------------------------
@@ -280,7 +283,7 @@ class RedisStore:
         for shard in range(self.options.shards):
             freed, *runs = self._sweep("tidy", shard, limit)
             for run_id in runs:
-                self.forget(run_id.decode())
+                self._forget(run_id.decode(), over=True)
             done += freed + len(runs)
         return done
 

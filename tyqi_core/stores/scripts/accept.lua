@@ -4,6 +4,7 @@ local key, nonce, life, keep, grace, event = prefix .. 'run:' .. ARGV[2], arg(),
 if redis.call('EXISTS', key) == 1 then
   return redis.call('HGET', key, 'nonce') == nonce and 'OK' or 'EXISTS'
 end
+if redis.call('SISMEMBER', prefix .. 'trash', ARGV[2] .. '|') == 1 then return 'EXISTS' end -- not all of it is gone yet
 local puts, refs = values_of_call()
 local fault = missing(refs)
 if fault then return fault end

@@ -1,7 +1,10 @@
--- Drop a run, a bounded part of it a call. ARGV: limit. Answers 1 as long as something is left.
-local budget, id = number(), ARGV[2]
+-- Drop a run, a bounded part of it a call. ARGV: limit, 1 if only once its retention has passed: it may have been
+-- resumed since it was looked up. Answers 1 as long as something is left.
+local budget, id, over = number(), ARGV[2], arg() == '1'
 local key = prefix .. 'run:' .. id
 if redis.call('EXISTS', key) == 1 then
+  local ends = redis.call('ZSCORE', prefix .. 'ended', id)
+  if over and (not ends or tonumber(ends) > now) then return 0 end
   redis.call('SADD', prefix .. 'trash', id .. '|')
   redis.call('PEXPIREAT', prefix .. 'trash', math.max(real + 86400000, redis.call('PTTL', prefix .. 'trash') + real))
   redis.call('UNLINK', key, key .. ':e', key .. ':a', key .. ':h')
