@@ -34,7 +34,7 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 def inputs(side):
-    return {"image": numpy.zeros((side, side, 3), numpy.uint8)} if side else {"value": 1}
+    return {"image": numpy.full((side, side, 3), 1, numpy.uint8)} if side else {"value": 1}
 
 with InProcessRuntime(plan, catalog) as runtime:
     runtime.run(inputs(8 if side else 0))

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tyqi_core.catalog.catalog import Catalog
-from tyqi_core.errors import InputError
+from tyqi_core.errors import InputError, UsageError
 from tyqi_core.settings import Settings
 
 if TYPE_CHECKING:
     from tyqi_core.runtime.context import ProgressListener
-    from tyqi_core.runtime.inprocess import InProcessRuntime, RunHandle, RunResult
+    from tyqi_core.runtime.inprocess import InProcessRuntime
     from tyqi_core.runtime.record import RunRecord
     from tyqi_core.runtime.replay import Comparison
+    from tyqi_core.runtime.run import RunHandle, RunResult
     from tyqi_core.workflow.plan import Plan
 
 
@@ -54,7 +55,8 @@ def run_project(
 
     Args:
         project: a plan, or the path of a project file.
-        inputs: by name; a path is read, encoded bytes given for a picture are decoded.
+        inputs: by name; a path is read (as text too, where no text can be meant), encoded bytes given for a picture are
+            decoded.
         params: values for the project's parameters; only with a path.
         catalog: the nodes to run; by default those installed here.
         threads: how many tasks may execute at once.
@@ -65,9 +67,14 @@ def run_project(
     Raises:
         InvalidProject: the project does not compile.
         InputError: an input is missing or cannot be used.
+        UsageError: ``params`` are given with a plan, or ``threads`` is below 0.
     """
     from tyqi_core.runtime.inprocess import InProcessRuntime
 
+    if params and not isinstance(project, str | Path):
+        raise UsageError(
+            "params belong to a project file; this plan holds its own", remedy="load_project(path, params=...)"
+        )
     catalog = catalog or Catalog.load()
     plan = load_project(project, params=params, catalog=catalog) if isinstance(project, str | Path) else project
     loaded = read_inputs(plan, inputs)
@@ -102,8 +109,8 @@ def read_inputs(plan: Plan, given: Mapping[str, Any]) -> dict[str, Any]:
     types = input_types(plan)
     values: dict[str, Any] = {}
     for name, value in given.items():
-        if name in types and isinstance(value, Path):
-            values[name] = read_input(value, types[name])
+        if name in types and (isinstance(value, Path) or (isinstance(value, str) and types[name].name != "json")):
+            values[name] = read_input(Path(value), types[name])
         elif name in types and isinstance(value, bytes):
             values[name] = decode_input(value, types[name])
         else:

@@ -48,10 +48,10 @@ class Problem:
     remedy: str | None = None
 
     def __str__(self) -> str:
-        place = self.file or "<document>"
+        place = self.file
         if self.line:
-            place += f":{self.line}:{self.column}"
-        text = f"{place}: {self.code}: {self.message}"
+            place = f"{place or '<document>'}:{self.line}:{self.column}"
+        text = f"{place}: {self.code}: {self.message}" if place else f"{self.code}: {self.message}"
         if self.nearest:
             text += f" Did you mean '{self.nearest}'?"
         if self.remedy:
@@ -73,6 +73,11 @@ class Problem:
         return {key: value for key, value in pairs.items() if value not in (None, "")}
 
 
+def _sentence(text: str) -> str:
+    """The text with a stop at its end, so that another sentence can follow."""
+    return text if text.endswith((".", "!", "?", ":", ")")) else f"{text}."
+
+
 class TyqiError(Exception):
     """Root of the tree. ``code`` is stable and machine-readable; ``remedy`` says what to do next."""
 
@@ -86,7 +91,8 @@ class TyqiError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.code}: {self.message}" + (f" {self.remedy}" if self.remedy else "")
+        text = f"{self.code}: {self.message}"
+        return f"{_sentence(text)} {self.remedy}" if self.remedy else text
 
     def to_json(self) -> dict[str, Any]:
         """The error as a JSON object, without a traceback."""

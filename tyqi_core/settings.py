@@ -12,6 +12,11 @@ from typing import Any
 from tyqi_core.errors import UsageError
 
 FILE = "tyqi.toml"
+_KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "state": ((str,), "a path"),
+    "threads": ((int,), "a whole number"),
+    "retention_days": ((int, float), "a number of days"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class Settings:
         for name in (known.name for known in fields(cls)):
             variable = f"TYQI_{name.upper()}"
             if name in values:
-                found[name] = _typed(name, values.pop(name), str(home / FILE), home)
+                found[name] = _typed(name, _plain(name, values.pop(name), str(home / FILE)), str(home / FILE), home)
             if environ.get(variable):
                 found[name] = _typed(name, environ[variable], variable, folder)
         if values:
@@ -61,6 +66,14 @@ def _nearest_file(folder: Path) -> tuple[Path, dict[str, Any]]:
             except (OSError, ValueError) as error:
                 raise UsageError(f"{path}: {error}", code="SETTING") from error
     return folder, {}
+
+
+def _plain(name: str, value: Any, place: str) -> Any:
+    """A value of ``tyqi.toml``, where ``true`` is no number and a number no path."""
+    wanted, words = _KINDS[name]
+    if type(value) not in wanted or value == "":
+        raise UsageError(f"{place}: '{name}' is {value!r}; expected {words}.", code="SETTING")
+    return value
 
 
 def _typed(name: str, value: Any, place: str, home: Path) -> Any:

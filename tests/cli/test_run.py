@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -224,7 +225,7 @@ def test_ctrl_c_leaves_runs_that_can_be_resumed_to_the_same_result(folder, tyqi)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130
-    stopped = [line.split()[-1] for line in told.splitlines() if "tyqi resume" in line]
+    stopped = re.findall(r"tyqi resume (\w+) --out out", told)
     assert stopped, told
     resumed = tyqi("resume", stopped[0], "--out", "out", "--json")
     assert resumed.code == 0, resumed.err

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from reference import Fate, Told
+from telling import Fate, Told  # noqa: TC002 - a module beside this one
 
 from tyqi_core.protocol.message import Event
 from tyqi_core.scheduler import Ready
@@ -22,22 +22,27 @@ class Story:
     kinds: list[str] = field(default_factory=list)
     ready_at: int = -1
     settled_at: int = -1
+    started_at: int = -1  # the last attempt
 
 
 def stories(events: Sequence[Event]) -> dict[str, Story]:
     """Instance -> its story; complains of events that cannot be true whatever the project."""
     found: dict[str, Story] = {}
+    resumed = False
     for at, event in enumerate(events):
         if event.kind == "task.ready":
             for instance in Ready(event.subject, (event.data or {}).get("count")).instances():
-                assert instance not in found, f"{instance} became ready twice"
+                again = resumed and instance in found and found[instance].kinds in ([], ["failed"])
+                assert instance not in found or again, f"{instance} became ready twice"
                 found[instance] = Story(ready_at=at)
         elif event.kind == "task.started":
             assert not found[event.subject].kinds, f"{event.subject} was started after it had been settled"
             found[event.subject].attempts += 1
+            found[event.subject].started_at = at
         elif event.kind in SETTLED:
             found[event.subject].kinds.append(SETTLED[event.kind])
             found[event.subject].settled_at = at
+        resumed |= event.kind == "run.resumed"
         error = (event.data or {}).get("error") or {}
         if event.kind.startswith("task."):
             assert not error.get("message", "").startswith("input '"), f"{event.subject} was given a bad input: {error}"
@@ -59,9 +64,20 @@ def assert_as_told(told: Told, status: str, outputs: Mapping[str, Any], events: 
         assert seen.keys() == told.fates.keys(), f"never ran: {sorted(told.fates.keys() - seen.keys())}"
         assert dict(outputs) == dict(told.outputs)
         return
-    assert any(story.kinds and told.fates[instance].kind == "stopped" for instance, story in seen.items())
-    wrong = {name: value for name, value in outputs.items() if value not in (None, told.outputs[name])}
+    stopped_at = min(
+        story.settled_at for name, story in seen.items() if told.fates[name].kind == "stopped" and story.kinds
+    )
+    late = [name for name, story in seen.items() if max(story.ready_at, story.started_at) > stopped_at]
+    assert not late, f"{late} began after the run had failed"
+    wrong = {name: value for name, value in outputs.items() if not _so_far(value, told.outputs[name])}
     assert not wrong, f"a stopped run put out {wrong}"
+
+
+def _so_far(value: Any, whole: Any) -> bool:
+    """Whether an output of a stopped run is what was due, or nothing yet; of lists, element by element."""
+    if isinstance(value, list) and isinstance(whole, list):
+        return len(value) == len(whole) and all(map(_so_far, value, whole))
+    return value is None or value == whole
 
 
 def _assert_story(instance: str, story: Story, fate: Fate) -> None:

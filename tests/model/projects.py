@@ -1,9 +1,9 @@
 """Random projects that must compile, with what their nodes do.
 
-The generator writes a project from its first task to its last. At every point it knows what may be read there (``Seen``):
-the tasks before it in the same scope and in those around it, the items, the error, the run's inputs, and whether a value
-may be absent because a branch is null. It follows the design's words on projects; a project of its making that the compiler
-refuses is a fault of one of the two.
+The generator writes a project from its first task to its last. At every point it knows what may be read there
+(``Seen``): the tasks before it in the same scope and in those around it, the items, the error, the run's inputs, and
+whether a value may be absent because a branch is null. It follows docs/projects.md; a project of its making that the
+compiler refuses is a fault of one of the two.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
-from reference import Behaviour, NodeSpec, PortSpec, Ref, _fits, _words, parse_ref
+from numeric import Behaviour, NodeSpec, PortSpec, Ref, fits, parse_ref, words_of
 from world import KINDS, Case
 
 T = TypeVar("T")
@@ -108,7 +108,7 @@ class Writer:
 
     def case(self) -> Case:
         root = Scope({f"$input.{name}": _seen_input(given) for name, given in RUN_INPUTS.items()})
-        while self.budget > 0:
+        while self.budget > 0 and (not root.members or self.chance(93)):
             self.task(root, first=False)
         self.written()
         readable = sorted(root.slots)
@@ -245,7 +245,7 @@ class Writer:
         if shape == "foreach":
             outputs["items"] = self.pick(["numbers", "sparse"])
         before = self.befores(scope, name, first=first)
-        inputs = self.inputs(scope, name, body, attached=first or not scope.depth or bool(before))
+        inputs = self.inputs(scope, body, before, attached=first or not scope.depth or bool(before))
         outcomes = ("p", "q", "r")[: self.draw(st.integers(1, 3))] if shape == "outcomes" else ()
         self.nodes[f"t.{name.lower()}"] = NodeSpec(inputs, outputs, outcomes)
         own = {f"{name}.{port}": Seen(kind) for port, kind in outputs.items()}
@@ -276,14 +276,20 @@ class Writer:
         scope.followed.update(before)
         return before
 
-    def inputs(self, scope: Scope, name: str, body: dict[str, Any], *, attached: bool) -> dict[str, PortSpec]:
+    def inputs(
+        self, scope: Scope, body: dict[str, Any], before: Sequence[str], *, attached: bool
+    ) -> dict[str, PortSpec]:
         """Ports and what feeds them; at least one reads within the scope unless the task hangs in it anyway."""
         ports: dict[str, PortSpec] = {}
         body["inputs"] = {}
         if not attached:
             self.fed(scope, "near", self.pick(sorted(scope.slots)), ports, body)
+        for other in before:  # what may then be left out, being bound by its name
+            port = self.pick([port for port in self.nodes[f"t.{other.lower()}"].outputs if port in OUTPUTS])
+            if port not in ports and self.chance(50):
+                self.fed(scope, port, f"{other}.{port}", ports, body)
         for port in ("a", "b", "x", "y"):
-            if not self.chance(40):
+            if port in ports or not self.chance(40):
                 continue
             choice = self.pick(["read", "read", "read", "read", "read", "constant", "null", "open"])
             if choice == "read":
@@ -317,7 +323,7 @@ class Writer:
         """Leave out what is bound to the same thing without being written."""
         before = [first for first, then in self.edges if then == name]
         rules = body.get("branches", {})
-        decides = [text for rule in rules if isinstance(rule, dict) for text in _words(rule.get("when", ""))]
+        decides = [text for rule in rules if isinstance(rule, dict) for text in words_of(rule.get("when", ""))]
         for port, text in list(body["inputs"].items()):
             ref = parse_ref(text) if isinstance(text, str) else None
             if ref is None or ref.view or ref.task not in before or not self.chance(60):
@@ -327,7 +333,7 @@ class Writer:
                 Ref("slot", task, given)
                 for task in near & {*scope.members}
                 for given, kind in self.nodes[f"t.{task.lower()}"].outputs.items()
-                if _fits(ports[port].kind, kind)
+                if fits(ports[port].kind, kind)
             ]
             named = [offer for offer in offers if offer.slot == port]
             texts = [other for other in body["inputs"].values() if other == text]
@@ -419,7 +425,7 @@ def _usable(chain: Chain, visible: Visible, how: str) -> bool:
 
 
 def _takes(port: str, seen: str) -> bool:
-    return _fits(port, seen) if port != "any" else seen == "any"
+    return fits(port, seen) if port != "any" else seen == "any"
 
 
 def _seen_input(given: Mapping[str, Any]) -> Seen:

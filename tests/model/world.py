@@ -10,20 +10,24 @@ from functools import lru_cache
 from typing import Any
 
 import yaml
+from compare import assert_as_told
+from numeric import Behaviour, NodeSpec, Table, compute
+from reference import Reference
+from telling import Told, tell
 
-from reference import Behaviour, NodeSpec, Table, compute
 from tyqi_core.catalog.catalog import Catalog, LocalNode
 from tyqi_core.catalog.manifest import Manifest
 from tyqi_core.errors import NodeError
 from tyqi_core.node import LocalContext, Node, Outcome
 from tyqi_core.runtime.execute import Executable, RunInputs
-from tyqi_core.scheduler import ERROR_SLOT, Ready, Result, after_failure, effects, locate, start, task_id
+from tyqi_core.scheduler import ERROR_SLOT, Effects, Ready, Result, after_failure, effects, locate, start, task_id
 from tyqi_core.stores.base import ABSENT, Claim
 from tyqi_core.stores.memory import MemoryStore, check_invariants
 from tyqi_core.workflow.compiler import compile_text
 from tyqi_core.workflow.plan import Plan
 
 RUN = "run"
+MOST_STEPS = 5000
 
 _NUMBER = {"type": "json", "schema": {"type": "number"}}
 KINDS: dict[str, dict[str, Any]] = {
@@ -73,21 +77,18 @@ def items_of(instance: str) -> list[int]:
 
 
 class Numeric(Node):
-    """What :func:`reference.compute` says; fails and decides as its table says."""
+    """What :func:`numeric.compute` says; fails and decides as its table says."""
 
     spec: NodeSpec
     table: Callable[[str], Behaviour]
-    before: Callable[[str], None] | None = None
 
     def setup(self, ctx: Any) -> None:
         self.tries: dict[str, int] = {}
 
     def process(self, inputs: Mapping[str, Any], ctx: Any) -> Any:
         instance = ctx.effect_key.partition("/")[2]
-        if self.before is not None:
-            type(self).before(instance)
         assert inputs.keys() == self.spec.inputs.keys()
-        behaviour = type(self).table(instance)
+        behaviour = self.table(instance)
         tried = self.tries[instance] = self.tries.get(instance, 0) + 1
         if tried <= behaviour.failures:
             raise ArithmeticError(f"attempt {tried} of {instance} fails")
@@ -164,7 +165,6 @@ class Driver:
     ready: list[str] = field(default_factory=list)
     executing: dict[str, Claim] = field(default_factory=dict)
     executables: dict[str, Executable] = field(default_factory=dict)
-    effects: Callable[..., Any] = effects
 
     def accept(self) -> None:
         first = start(self.plan)
@@ -186,7 +186,15 @@ class Driver:
         claim = self.store.claim(RUN, instance, self.executable(instance).wanted(instance))
         if claim is not None:
             self.executing[instance] = claim
+            self.late_answer(instance, claim.token - 1)
         check_invariants(self.store.state(RUN))
+
+    def late_answer(self, instance: str, token: int) -> None:
+        """An attempt that was given up comes back and settles the task in some other way: nothing may come of it."""
+        if token:
+            nothing = Effects(())
+            late = self.store.commit(RUN, instance, token, kind="task.skipped", slots=None, outputs={}, effects=nothing)
+            assert late is None, f"a late attempt of {instance} settled it"
 
     def finish(self, instance: str) -> None:
         """End the attempt under way, as the table has it."""
@@ -199,7 +207,10 @@ class Driver:
         check_invariants(self.store.state(RUN))
 
     def attempt(self, executable: Executable, instance: str, claim: Claim) -> None:
-        node = _node(self.catalog, executable, claim.tries, instance)
+        node = self.catalog.activate(executable.manifest)()
+        node.setup(None)
+        node.tries[instance] = claim.tries - 1
+        node.table = self.table
         try:
             done = executable.run(node, claim.values, LocalContext(effect_key=f"{RUN}/{instance}"))
         except NodeError as error:
@@ -241,11 +252,29 @@ class Driver:
             kind=kind,
             slots=outputs if task.readers or task.kept else None,
             outputs=outputs,
-            effects=self.effects(self.plan, instance, result),
+            effects=effects(self.plan, instance, result),
             data=data,
         )
         assert settled is not None, f"{instance} was fenced"
         self.add(settled.ready)
+
+    @property
+    def status(self) -> str:
+        return self.store.status(RUN)
+
+    def cancel(self, chance: random.Random) -> None:
+        """Cancel the run; of what is executing, some finish and some are given back."""
+        self.store.cancel(RUN)
+        for instance in list(self.executing):
+            if self.status == "cancelling" and chance.random() < 0.5:
+                claim = self.executing.pop(instance)
+                assert self.store.release(RUN, instance, claim.token) is not None
+            check_invariants(self.store.state(RUN))
+
+    def resume(self) -> None:
+        assert not self.steps()
+        self.add(self.store.resume(RUN))
+        check_invariants(self.store.state(RUN))
 
     def steps(self) -> list[tuple[str, str]]:
         """All that may happen next."""
@@ -266,16 +295,49 @@ class Driver:
     def drive(self, chance: random.Random, watch: Callable[[], None] = lambda: None) -> None:
         """Go on in random order until nothing is left to do."""
         watch()
-        while steps := self.steps():
+        for _ in range(MOST_STEPS):
+            if not (steps := self.steps()):
+                return
             self.step(chance.choice(steps))
             watch()
+        raise AssertionError("the run does not come to an end")
 
 
-def _node(catalog: Catalog, executable: Executable, tries: int, instance: str) -> Node:
-    node = catalog.activate(executable.manifest)()
-    node.setup(None)
-    node.tries[instance] = tries - 1
-    return node
+@dataclass
+class Watcher:
+    """Looks at a driver's run after every step: what is ready, settled and still held is what the reference tells."""
+
+    driver: Driver
+    reference: Reference
+
+    def __post_init__(self) -> None:
+        self.table = self.driver.table
+
+    def __call__(self) -> None:
+        state = self.driver.store.state(RUN)
+        settled = {name for name, task in state.tasks.items() if task.status == "settled"}
+        told = tell(self.reference, self.driver.inputs, partial(self.table, settled))
+        assert {name for name, fate in told.fates.items() if fate.settled} == settled
+        ready = {name for name, fate in told.fates.items() if fate.kind == "ready"}
+        at_hand = {*self.driver.ready, *self.driver.executing}
+        held = {name for entry in state.held for name in entry.instances()}
+        assert ready == at_hand | held, f"ready: {at_hand} {held}, due: {ready}"
+        kept = {source.task for source in self.driver.plan.outputs.values()}
+        late = state.slots.keys() - told.held - kept - {""}
+        assert not late, f"{late} are held, though nobody can read them any more"
+
+
+def hold(case: Case, seeds: Iterable[int]) -> Told:
+    """Run a case in several orders and hold each against the reference, step by step and as a whole."""
+    plan, catalog = compiled(case)
+    reference = Reference(case.project, case.nodes)
+    told = tell(reference, case.inputs, case.behaviour)
+    for seed in seeds:
+        driver = Driver(plan, catalog, case.inputs, case.behaviour)
+        driver.accept()
+        driver.drive(random.Random(seed), Watcher(driver, reference))  # noqa: S311 - an order, no secret
+        assert_as_told(told, driver.status, driver.outputs(), driver.store.events(RUN))
+    return told
 
 
 def partial(table: Table, known: Iterable[str]) -> Table:

@@ -2,87 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
-from trial_runs import NUMBER, entries, wait_for
+from trial_runs import entries, wait_for
+from trial_shell import SCALED
 
-from tyqi_core.cli import cli
-from tyqi_core.errors import TyqiError
 from tyqi_core.protocol.message import parse_event_line
-
-TYQI = (sys.executable, "-m", "tyqi_core.cli")
-SCALED = f"""tyqi: 1
-project: scaled
-inputs: {{n: {NUMBER}}}
-tasks:
-  T1: {{node: trial.scale@1, inputs: {{x: $input.n}}}}
-  T2:
-    node: trial.add
-    inputs: {{x: T1.value}}
-    condition: true
-    branches: [{{when: "T2.sum > 25", to: A}}, {{default: null}}]
-  A: {{node: trial.add, subchain: true, inputs: {{x: T2.sum}}, params: {{plus: 1000}}}}
-  P: {{node: trial.picture, inputs: {{x: T1.value}}}}
-  J: {{node: trial.pair, predecessor: [T2], inputs: {{a: T2.sum, b: T2.branch.sum}}}}
-outputs: {{both: J.both, image: P.image}}
-"""
-
-
-class Shell:
-    """The command line in a folder of its own; in this process, as starting one takes a second."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = {"TYQI_STATE": str(folder / "state")}
-        (folder / "scaled.yaml").write_text(SCALED, encoding="utf-8")
-        (folder / "n.json").write_text("10", encoding="utf-8")
-
-    def __call__(self, *arguments: str, status: int = 0, **variables: str) -> str:
-        with contextlib.chdir(self.folder):
-            done = CliRunner().invoke(cli, arguments, env=self.environment | variables)
-        if isinstance(done.exception, TyqiError):  # what the command's `main` does with it
-            assert done.exception.exit_code == status, done.exception
-            return str(done.exception)
-        assert done.exit_code == status, done.output
-        return done.stdout
-
-    def process(self, *arguments: str) -> subprocess.Popen[str]:
-        """The command as a process of its own."""
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen((*TYQI, *arguments), cwd=self.folder, env=os.environ | self.environment, **pipes)
-
-    def fresh(self, *arguments: str) -> Any:
-        """The answer of a process of its own that goes well."""
-        out, told = (process := self.process(*arguments, "--json")).communicate(timeout=60)
-        assert process.returncode == 0, told
-        return json.loads(out)
-
-    def json(self, *arguments: str, status: int = 0, **variables: str) -> Any:
-        return json.loads(self(*arguments, "--json", status=status, **variables))
-
-    def record(self, run_id: str) -> Path:
-        return self.folder / "state" / "runs" / run_id
-
-
-@pytest.fixture
-def shell(trial_catalog, tmp_path) -> Shell:
-    return Shell(tmp_path)
 
 
 @pytest.fixture
 def recorded(shell) -> str:
     """The id of a recorded run of the project above with n = 10."""
-    return shell.json("run", "scaled.yaml", "--input", "n=n.json")["runs"][0]["id"]
+    words = ("--input", "n=n.json", "--input", "note=n.json")
+    return shell.json("run", "scaled.yaml", *words)["runs"][0]["id"]
 
 
 def test_a_record_holds_plan_project_inputs_events_and_how_it_ended(shell, recorded):
@@ -91,7 +28,7 @@ def test_a_record_holds_plan_project_inputs_events_and_how_it_ended(shell, recor
     assert header["status"] == "completed"
     assert header["project"] == "scaled"
     assert header["branches"] == {"T2": "default"}
-    assert header["inputs"].keys() == header["digests"].keys() == {"n"}
+    assert header["inputs"].keys() == header["digests"].keys() == {"n", "note"}
     assert header["outputs"].keys() == {"both", "image"}
     assert header["values"] == {"both": [20, None]}
     assert json.loads((folder / "plan.json").read_text(encoding="utf-8"))
@@ -106,7 +43,8 @@ def test_the_files_of_a_record_are_whole(shell, recorded):
     assert not [path for path in folder.rglob("*") if "tmp" in path.suffix]
     payloads = {path.name for path in (folder / "payloads").iterdir()}
     header = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    assert payloads == {reference["sha256"] for reference in header["inputs"].values()}
+    assert payloads == {header["inputs"]["note"]["sha256"]}
+    assert header["inputs"]["n"] == {"value": 10}
 
 
 def test_the_story_of_a_run_can_be_read_by_the_beginning_of_its_id(shell, recorded):
@@ -178,13 +116,45 @@ def test_a_damaged_payload_is_refused(shell, recorded, damage):
     assert "REPLAY_REFUSED" in shell("replay", recorded, status=2)
 
 
-@pytest.mark.parametrize("file", ["run.json", "plan.json", "events.jsonl"])
-def test_a_damaged_record_is_told_as_such(shell, recorded, file):
-    path = shell.record(recorded) / file
-    path.write_bytes(path.read_bytes()[:-7])
-    command = ("runs", recorded) if file == "events.jsonl" else ("replay", recorded)
-    told = shell(*command, status=1 if file == "events.jsonl" else 2)
-    assert "damaged" in told
+@pytest.mark.parametrize("damage", [b"", b"[]", b"{}", b"\xff", b'{"id": 3}'], ids=repr)
+@pytest.mark.parametrize(
+    ("file", "command"),
+    [("run.json", "replay"), ("run.json", "runs"), ("plan.json", "replay"), ("plan.json", "graph --run")],
+)
+def test_a_damaged_record_is_told_as_such(shell, recorded, file, command, damage):
+    (shell.record(recorded) / file).write_bytes(damage)
+    told = shell(*command.split(), recorded, status=2)
+    assert "BAD_RECORD" in told
+    assert file in told
+
+
+def test_a_damaged_record_is_left_out_of_the_list(shell, recorded):
+    whole = shell.json("run", "scaled.yaml", "--input", "n=n.json")["runs"][0]["id"]
+    (shell.record(recorded) / "run.json").write_text("{}")
+    assert [run["id"] for run in shell.json("runs")["runs"]] == [whole]
+
+
+def test_a_line_that_a_killed_process_left_half_written_is_no_damage(shell, recorded):
+    path = shell.record(recorded) / "events.jsonl"
+    path.write_bytes(path.read_bytes() + b'[17, "task.comp')
+    assert "completed" in shell("runs", recorded)
+
+
+def test_a_damaged_line_amid_the_events_is_told_as_such(shell, recorded):
+    path = shell.record(recorded) / "events.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"]\n", b"\xff\n", 1))
+    told = shell("runs", recorded, status=2)
+    assert "BAD_RECORD" in told
+    assert "events.jsonl" in told
+
+
+def test_the_events_are_one_document_if_json_is_asked_for(shell, recorded):
+    kinds = [event["type"] for event in shell.json("runs", recorded, "--events")["events"]]
+    assert (kinds[0], kinds[-1]) == ("tyqi.run.accepted", "tyqi.run.completed")
+
+
+def test_events_without_a_run_are_refused(shell, recorded):
+    assert "needs a RUN" in shell("runs", "--events", status=2)
 
 
 def test_a_failed_run_is_resumed_from_its_record_alone(shell):

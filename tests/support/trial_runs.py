@@ -21,8 +21,9 @@ import pytest
 from tyqi_core.app import Project, open_runtime, resume_run
 from tyqi_core.catalog.catalog import Catalog
 from tyqi_core.protocol.message import Event
-from tyqi_core.runtime.inprocess import InProcessRuntime, RunHandle, RunResult
+from tyqi_core.runtime.inprocess import InProcessRuntime
 from tyqi_core.runtime.record import read_record
+from tyqi_core.runtime.run import RunHandle, RunResult
 from tyqi_core.settings import Settings
 from tyqi_core.workflow.compiler import compile_text
 

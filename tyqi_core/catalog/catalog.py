@@ -185,9 +185,10 @@ class Catalog:
         hint = f" Did you mean '{near}'?" if near else ""
         namespace = node_id.partition(".")[0]
         siblings = next((node for node in self._nodes if node.origin.namespace == namespace), None)
-        if siblings is None:
+        remedy: str | None = None
+        if siblings is None and near is None:  # never advise to install what a slip of the finger spells
             remedy = f"pip install tyqi-node-{namespace.replace('_', '-')}"
-        else:
+        elif siblings is not None:
             installed = f"{siblings.origin.distribution} {siblings.origin.distribution_version}"
             remedy = f"{installed} has no such node; 'tyqi nodes' lists what there is."
         return CatalogError(f"no node '{node_id}' is installed.{hint}", code="NODE_UNKNOWN", remedy=remedy)

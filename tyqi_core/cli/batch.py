@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,10 +16,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 from tyqi_core.app import Project, open_runtime, resume_run
-from tyqi_core.cli.output import say
+from tyqi_core.cli.output import DEFAULT_OUT, prints_on_stderr, say
 from tyqi_core.errors import OutputError
-from tyqi_core.results.files import write_files
-from tyqi_core.results.names import safe_names
+from tyqi_core.results.files import try_folder, write_files
+from tyqi_core.results.names import is_safe, safe_names
 from tyqi_core.results.page import RunCard, batch_page
 from tyqi_core.results.writer import write_outputs
 from tyqi_core.runtime.inputs import read_input
@@ -29,8 +30,8 @@ from tyqi_core.runtime.types import input_types, output_types
 if TYPE_CHECKING:
     from tyqi_core.catalog.catalog import Catalog
     from tyqi_core.protocol.ports import PortType
-    from tyqi_core.runtime.inprocess import RunHandle, RunResult
     from tyqi_core.runtime.record import RunRecord
+    from tyqi_core.runtime.run import RunHandle, RunResult
     from tyqi_core.settings import Settings
 
 _POLL = 0.05
@@ -45,7 +46,7 @@ class _Item:
     """One run of the batch."""
 
     name: str
-    begin: Callable[[], RunHandle]
+    begin: Callable[[Mapping[str, Any]], RunHandle]
     folder: str = ""
     handle: RunHandle | None = None
 
@@ -59,11 +60,17 @@ class Batch:
         settings: where records go, how many threads.
         out: folder for results.
         threads: how many tasks may execute at once; goes before the setting.
+
+    Raises:
+        OutputError: nothing can be written into ``out``.
     """
 
     def __init__(self, project: Project, catalog: Catalog, settings: Settings, out: Path, threads: int | None) -> None:
         self.project = project
+        try_folder(out)
         self._out = out
+        self._page = "index.html"
+        self._state = settings.state
         self._types = input_types(project.plan)
         self._output_types = output_types(project.plan, catalog)
         if settings.retention_days:
@@ -82,20 +89,23 @@ class Batch:
 
     def add(self, files: Mapping[str, Path]) -> None:
         """Plan a run of these input files."""
-        name = ", ".join(path.name for path in files.values()) or self.project.plan.project
+        name = ", ".join(path.name or str(path) for path in files.values()) or self.project.plan.project
         load = partial(_load, self._types, files)
-        self._items.append(_Item(name, partial(self._runtime.start, load, about={"name": name})))
+        self._items.append(_Item(name, lambda about: self._runtime.start(load, about=about)))
 
     def resume(self, record: RunRecord) -> None:
-        """Plan to go on with a recorded run."""
-        name = str(record.header.get("about", {}).get("name", record.id))
-        self._items.append(_Item(name, partial(resume_run, self._runtime, record)))
+        """Plan to go on with a recorded run: its results go where they would have gone, the page beside the batch's."""
+        about = record.header.get("about", {})
+        name = str(about.get("name", record.id))
+        folder = str(about.get("folder", ""))
+        self._page = f"resumed-{record.id[:8]}.html"
+        self._items.append(_Item(name, lambda _: resume_run(self._runtime, record), folder if is_safe(folder) else ""))
 
     def wait(self) -> bool:
         """Run everything, with a progress bar. False: Ctrl-C stopped it; runs that had begun can be resumed."""
         for item, folder in zip(self._items, safe_names(item.name for item in self._items), strict=True):
-            item.folder = folder
-        with _progress_bar(self.project.plan.project, len(self._items)) as advance:
+            item.folder = item.folder or folder
+        with prints_on_stderr(), _progress_bar(self.project.plan.project, len(self._items)) as advance:
             waiting = deque(enumerate(self._items))
             running: deque[tuple[int, _Item]] = deque()
             try:
@@ -112,26 +122,36 @@ class Batch:
 
     def resumable(self, card: RunCard) -> bool:
         """Whether a run that did not complete left a state to go on from."""
-        return bool(card.story)
+        return (self._state / "runs" / card.run_id / "state.json").is_file()
+
+    def out_option(self) -> str:
+        """What a resume must be told so that its results go where those of this batch are."""
+        return "" if self._out == DEFAULT_OUT else f" --out {shlex.quote(str(self._out))}"
 
     def document(self) -> dict[str, Any]:
-        """Write the page over all runs; returns what happened as one JSON object."""
+        """Write the page over all runs; returns what happened as one JSON object, also when the page has no place."""
         cards = [card for _, card in sorted(self._cards.items())]
         plan = self.project.plan
         when = datetime.now(tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M")
         html = batch_page(cards, project=plan.project, plan=plan, subtitle=when, duration_s=monotonic() - self._begun)
-        page, *_ = write_files(self._out, {"index.html": html.encode()})
+        page: Path | None = None
+        trouble: OutputError | None = None
+        try:
+            page, *_ = write_files(self._out, {self._page: html.encode()})
+        except OutputError as error:
+            trouble = error
         completed = sum(card.status == "completed" for card in cards)
-        return {
-            "ok": completed == len(self._items),
+        document = {
+            "ok": completed == len(self._items) and trouble is None,
             "project": plan.project,
             "plan": plan.digest,
             "params": dict(plan.params),
             "total": len(self._items),
             "completed": completed,
-            "report": str(page),
+            "report": None if page is None else str(page),
             "runs": [_run_json(card, self._out) for card in cards],
         }
+        return document | ({"error": trouble.to_json()} if trouble else {})
 
     def _feed(
         self, waiting: deque[tuple[int, _Item]], running: deque[tuple[int, _Item]], advance: Callable[[], None]
@@ -139,14 +159,17 @@ class Batch:
         while waiting or running:
             while waiting and len(running) < self._ahead:
                 number, item = waiting.popleft()
-                item.handle = item.begin()
+                item.handle = item.begin({"name": item.name, "folder": item.folder})
                 running.append((number, item))
             self._collect(running, advance)
 
     def _stop(self, running: deque[tuple[int, _Item]], advance: Callable[[], None]) -> None:
-        for _, item in running:
-            if item.handle is not None:
-                self._runtime.cancel(item.handle.id, grace=2.0)
+        begun = [item.handle.id for _, item in running if item.handle is not None]
+        try:
+            self._runtime.cancel(*begun, grace=2.0)
+        except KeyboardInterrupt:
+            say("Stopping at once ...")
+            self._runtime.cancel(*begun, grace=0.0)
         while running:
             self._collect(running, advance)
 

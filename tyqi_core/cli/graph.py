@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tyqi_core.cli.output import parameters, params_option
 from tyqi_core.errors import UsageError
 from tyqi_core.settings import Settings
 
@@ -24,13 +25,23 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="A file; default: standard output."
 )
-def graph(project: Path | None, run_id: str | None, form: str | None, output: Path | None) -> None:
+@params_option
+@click.option("--json", "json_wanted", is_flag=True, help="The same as --format json.")
+def graph(
+    project: Path | None,
+    run_id: str | None,
+    form: str | None,
+    output: Path | None,
+    params: tuple[str, ...],
+    *,
+    json_wanted: bool,
+) -> None:
     """Draw a project as SVG or Mermaid, or a finished run with the path it took through it.
 
     With --format json the compiled plan itself is printed.
     """
-    plan, story = _subject(project, run_id)
-    text = _drawn(plan, story, form or ("svg" if output is None or output.suffix == ".svg" else "mermaid"))
+    plan, story = _subject(project, run_id, params)
+    text = _drawn(plan, story, "json" if json_wanted else form or _form_of(output))
     if output is None:
         click.echo(text)
         return
@@ -40,7 +51,16 @@ def graph(project: Path | None, run_id: str | None, form: str | None, output: Pa
     click.echo(str(output))
 
 
-def _subject(project: Path | None, run_id: str | None) -> tuple[Plan, Mapping[str, Step] | None]:
+def _form_of(output: Path | None) -> str:
+    suffix = ".svg" if output is None else output.suffix.lower()
+    return {".svg": "svg", ".json": "json"}.get(suffix, "mermaid")
+
+
+def _subject(
+    project: Path | None, run_id: str | None, params: tuple[str, ...]
+) -> tuple[Plan, Mapping[str, Step] | None]:
+    if run_id is not None and (project is not None or params):
+        raise UsageError("--run takes its project and parameters from the run's record; leave the others out.")
     if run_id is not None:
         from tyqi_core.runtime.record import read_record
         from tyqi_core.runtime.story import story_of
@@ -51,7 +71,7 @@ def _subject(project: Path | None, run_id: str | None) -> tuple[Plan, Mapping[st
         raise UsageError("a PROJECT file or --run RUN is missing", remedy="Example: tyqi graph project.yaml")
     from tyqi_core.app import load_project
 
-    return load_project(project), None
+    return load_project(project, params=parameters(params)), None
 
 
 def _drawn(plan: Plan, story: Mapping[str, Step] | None, form: str) -> str:

@@ -9,7 +9,7 @@ import click
 
 from tyqi_core.catalog.catalog import Catalog, Entry
 from tyqi_core.catalog.probe import Verdicts
-from tyqi_core.cli.output import answer_json, as_json
+from tyqi_core.cli.output import DEFAULT_OUT, answer_json, as_json, parameters, params_option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,10 +58,11 @@ def nodes(ctx: click.Context, *, json_wanted: bool) -> None:
 @nodes.command(hidden=True)
 @click.argument("name")
 @as_json
-def show(name: str, *, json_wanted: bool) -> None:
+@click.pass_context
+def show(ctx: click.Context, name: str, *, json_wanted: bool) -> None:
     """Describe one node: ports, parameters, outcomes, resources."""
     manifest = Catalog.load().find(name)
-    if json_wanted:
+    if json_wanted or _asked_before(ctx):
         answer_json({"id": manifest.id, "distribution": manifest.distribution, **manifest.body})
         return
     click.echo(f"{manifest.id} {manifest.version}  {manifest.title}   ({manifest.distribution})")
@@ -77,25 +78,32 @@ def show(name: str, *, json_wanted: bool) -> None:
 @nodes.command(name="run", epilog="Example:  tyqi nodes run crack.segment --input image=wall.png --out results")
 @click.argument("name")
 @click.option("--input", "inputs", multiple=True, metavar="PORT=FILE", help="A file for an input port.")
-@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the node.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("tyqi-out"), show_default=True)
+@params_option
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=DEFAULT_OUT, show_default=True)
 @as_json
-def run_node(name: str, inputs: tuple[str, ...], params: tuple[str, ...], *, out: Path, json_wanted: bool) -> None:
+@click.pass_context
+def run_node(
+    ctx: click.Context, name: str, inputs: tuple[str, ...], params: tuple[str, ...], *, out: Path, json_wanted: bool
+) -> None:
     """Run one node on files, validated and recorded as in a project, and write its outputs to --out."""
     from tyqi_core.app import node_project
     from tyqi_core.cli.batch import Batch
-    from tyqi_core.cli.run import finish, given_inputs, parameter
+    from tyqi_core.cli.run import finish, given_inputs
     from tyqi_core.runtime.inputs import batches
-    from tyqi_core.runtime.types import input_types
     from tyqi_core.settings import Settings
 
     catalog = Catalog.load()
-    project = node_project(name, catalog, dict(parameter(text) for text in params))
-    given = given_inputs(input_types(project.plan), inputs, None)
+    project = node_project(name, catalog, parameters(params))
+    given = list(given_inputs(project.plan, inputs, None))
     with Batch(project, catalog, Settings.load(), out, None) as batch:
         for files in batches(given):
             batch.add(files)
-        finish(batch, json_wanted=json_wanted)
+        finish(batch, json_wanted=json_wanted or _asked_before(ctx))
+
+
+def _asked_before(ctx: click.Context) -> bool:
+    """Whether ``--json`` stands before the name: ``tyqi nodes --json crack.segment``."""
+    return ctx.parent is not None and bool(ctx.parent.params["json_wanted"])
 
 
 def _entry_json(entry: Entry, verdicts: Verdicts) -> dict[str, Any]:

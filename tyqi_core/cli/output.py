@@ -3,19 +3,54 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any, TextIO
 
 import click
 
-from tyqi_core.errors import InternalError, TyqiError
+from tyqi_core.errors import InputError, InternalError, TyqiError, UsageError
 
+DEFAULT_OUT = Path("tyqi-out")
+"""Where results go if nobody says where."""
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended."""
 
 as_json = click.option("--json", "json_wanted", is_flag=True, help="Print one JSON document on standard output.")
+
+
+params_option = click.option(
+    "--param",
+    "params",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter. VALUE is JSON where it reads as JSON, else text; digits as text: NAME='\"42\"'.",
+)
+
+
+def parameters(texts: Iterable[str]) -> dict[str, Any]:
+    """The values of ``--param`` options.
+
+    Raises:
+        UsageError: one is not of the form ``NAME=VALUE``.
+    """
+    return dict(_parameter(text) for text in texts)
+
+
+def _parameter(text: str) -> tuple[str, Any]:
+    from tyqi_core.protocol.validation import read_json
+
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise UsageError(f"--param {text}: NAME=VALUE is expected.", remedy="Example: --param wide_mm=2.5")
+    try:
+        return name, read_json(value)
+    except InputError:
+        return name, value
 
 
 def say(message: str) -> None:
@@ -24,8 +59,30 @@ def say(message: str) -> None:
 
 
 def answer_json(document: Mapping[str, Any]) -> None:
-    """Print the one JSON document."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    """Print the one JSON document, in ASCII: it reads the same whatever the encoding of standard output."""
+    click.echo(json.dumps(document, indent=2, allow_nan=False))
+
+
+@contextmanager
+def prints_on_stderr() -> Iterator[None]:
+    """While nodes execute, what they print goes to standard error: standard output holds the answer alone.
+
+    Both doors are moved: Python's ``sys.stdout``, and the file descriptor that C libraries write to.
+    """
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with _door() as door, redirect_stdout(door):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _door() -> TextIO:
+    """Another way to standard error: a node that closes it closes nothing else."""
+    return os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1)
 
 
 def fail(error: BaseException) -> int:
@@ -33,11 +90,11 @@ def fail(error: BaseException) -> int:
 
     A user's mistake is told without a traceback; a bug of ours keeps it.
     """
+    if "--json" in sys.argv:
+        answer_json({"ok": False, "error": _as_json(error)})
     if isinstance(error, click.Abort | KeyboardInterrupt):
         say("Interrupted.")
         return INTERRUPTED
-    if "--json" in sys.argv:
-        answer_json({"ok": False, "error": _as_json(error)})
     if isinstance(error, click.ClickException):
         error.show()
         return 2
@@ -56,4 +113,6 @@ def _as_json(error: BaseException) -> Mapping[str, Any]:
         return error.to_json()
     if isinstance(error, click.ClickException):
         return {"code": "USAGE", "message": error.format_message()}
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        return {"code": "INTERRUPTED", "message": "the command was interrupted"}
     return {"code": "INTERNAL", "message": f"{type(error).__name__}: {error}"}

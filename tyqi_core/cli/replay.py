@@ -6,7 +6,7 @@ import json
 
 import click
 
-from tyqi_core.cli.output import answer_json, as_json, say
+from tyqi_core.cli.output import answer_json, as_json, prints_on_stderr, say
 from tyqi_core.errors import UsageError
 from tyqi_core.settings import Settings
 
@@ -34,7 +34,9 @@ def replay(run: str, swaps: tuple[str, ...], *, json_wanted: bool) -> None:
 
     settings = Settings.load()
     record = read_record(settings.state, run)
-    comparison = replay_run(record, Catalog.load(), settings, dict(_swap(text) for text in swaps))
+    exchanged = dict(_swap(text) for text in swaps)
+    with prints_on_stderr():
+        comparison = replay_run(record, Catalog.load(), settings, exchanged)
     if json_wanted:
         answer_json(comparison.to_json())
     elif comparison.equal:

@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tyqi_core.cli.output import INTERRUPTED, answer_json, as_json, say
+from tyqi_core.cli.output import DEFAULT_OUT, INTERRUPTED, answer_json, as_json, parameters, params_option, say
 from tyqi_core.errors import UsageError
 from tyqi_core.settings import Settings
 
 if TYPE_CHECKING:
     from tyqi_core.cli.batch import Batch
     from tyqi_core.protocol.ports import PortType
-
-OUT = Path("tyqi-out")
+    from tyqi_core.workflow.plan import Plan
 
 _out = click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    default=OUT,
+    default=DEFAULT_OUT,
     show_default=True,
     help="Folder for results.",
 )
@@ -34,7 +33,7 @@ _threads = click.option("--threads", type=click.IntRange(1, 1024), help="How man
     "--input", "inputs", multiple=True, metavar="PORT=FILE", help="A run input; several of one port: a batch."
 )
 @click.option("--inputs-dir", metavar="[PORT=]DIR", help="Every file of a folder becomes a run.")
-@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A project parameter.")
+@params_option
 @click.option("--resume", "resumed", metavar="RUN", help="Go on with a run that failed or was cancelled.")
 @_threads
 @_out
@@ -65,11 +64,10 @@ def run(
     from tyqi_core.catalog.catalog import Catalog
     from tyqi_core.cli.batch import Batch
     from tyqi_core.runtime.inputs import batches
-    from tyqi_core.runtime.types import input_types
 
     settings, catalog = Settings.load(), Catalog.load()
-    opened = open_project(project, catalog, params=dict(parameter(text) for text in params))
-    given = list(given_inputs(input_types(opened.plan), inputs, inputs_dir))
+    opened = open_project(project, catalog, params=parameters(params))
+    given = list(given_inputs(opened.plan, inputs, inputs_dir))
     with Batch(opened, catalog, settings, out, threads) as batch:
         for files in batches(given):
             batch.add(files)
@@ -105,12 +103,14 @@ def _resume(run_id: str, threads: int | None, out: Path, *, json_wanted: bool) -
 
 def finish(batch: Batch, *, json_wanted: bool) -> None:
     """Wait for the runs with a progress bar, write the page, print the answer."""
+    from tyqi_core.results.names import shown_name
+
     interrupted = not batch.wait()
     for card in batch.failed():
         reason = f": {card.error.get('code')}: {card.error.get('message')}" if card.error else ""
-        say(f"{card.name}: {card.status}{reason}")
+        say(f"{shown_name(card.name)}: {card.status}{reason}")
         if batch.resumable(card):
-            say(f"  To go on with it: tyqi resume {card.run_id}")
+            say(f"  To go on with it: tyqi resume {card.run_id}{batch.out_option()}")
     document = batch.document()
     if json_wanted:
         answer_json(document)
@@ -118,16 +118,39 @@ def finish(batch: Batch, *, json_wanted: bool) -> None:
         begun = len(document["runs"])
         rest = f"; {document['total'] - begun} had not begun" if begun < document["total"] else ""
         say(f"{document['completed']} of {document['total']} runs completed{rest}.")
-        click.echo(document["report"])
+        if document["report"]:
+            click.echo(document["report"])
+        else:
+            say(f"{document['error']['code']}: {document['error']['message']}")
     if interrupted:
         raise click.exceptions.Exit(INTERRUPTED)
     raise click.exceptions.Exit(0 if document["ok"] else 1)
 
 
-def given_inputs(
+def given_inputs(plan: Plan, inputs: tuple[str, ...], folder: str | None) -> Iterator[tuple[str, Path]]:
+    """The files that ``--input`` and ``--inputs-dir`` name, each with the run input it is for.
+
+    Raises:
+        UsageError: an input is unknown or a required one missing, or a folder cannot be read.
+    """
+    from tyqi_core.runtime.execute import required_inputs
+    from tyqi_core.runtime.types import input_types
+
+    named = set()
+    for name, path in _named_files(input_types(plan), inputs, folder):
+        named.add(name)
+        yield name, path
+    if missing := [name for name in required_inputs(plan) if name not in named]:
+        raise UsageError(
+            f"the input '{missing[0]}' is not given.",
+            code="MISSING_INPUT",
+            remedy=f"Add --input {missing[0]}=FILE, or --inputs-dir {missing[0]}=DIR.",
+        )
+
+
+def _named_files(
     types: Mapping[str, PortType], inputs: tuple[str, ...], folder: str | None
 ) -> Iterator[tuple[str, Path]]:
-    """The files that ``--input`` and ``--inputs-dir`` name, each with the run input it is for."""
     from tyqi_core.runtime.inputs import files_of, picture_input
 
     for text in inputs:
@@ -135,28 +158,24 @@ def given_inputs(
         if not separator or not path:
             raise UsageError(f"--input {text}: PORT=FILE is expected", remedy="Example: --input image=wall.png")
         if name not in types:
-            raise UsageError(f"the project has no input '{name}'; it has {', '.join(types)}", code="UNKNOWN_INPUT")
+            raise _unknown_input(name, types)
         yield name, Path(path)
     if folder is not None:
         name, separator, path = folder.partition("=")
+        if separator and name not in types and not Path(folder).exists():
+            raise _unknown_input(name, types)
         if not separator or name not in types:
             name, path = picture_input(types), folder
         for file in files_of(Path(path)):
             yield name, file
 
 
-def parameter(text: str) -> tuple[str, Any]:
-    """``NAME=VALUE``; the value is JSON where it reads as JSON, else a string."""
-    from tyqi_core.errors import InputError
-    from tyqi_core.protocol.validation import read_json
+def _unknown_input(name: str, types: Mapping[str, PortType]) -> UsageError:
+    from tyqi_core.protocol.validation import nearest_name
 
-    name, separator, value = text.partition("=")
-    if not separator or not name:
-        raise UsageError(f"--param {text}: NAME=VALUE is expected", remedy="Example: --param wide_mm=2.5")
-    try:
-        return name, read_json(value)
-    except InputError:
-        return name, value
+    nearest = nearest_name(name, list(types))
+    hint = f" Did you mean '{nearest}'?" if nearest else ""
+    return UsageError(f"there is no input '{name}'; there is {', '.join(types) or 'none'}.{hint}", code="UNKNOWN_INPUT")
 
 
 def _refuse_beside_resume(*given: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from tyqi_core.cli.output import answer_json, as_json
+from tyqi_core.errors import UsageError
 from tyqi_core.settings import Settings
 
 
@@ -21,6 +22,8 @@ def runs(run: str | None, *, events: bool, json_wanted: bool) -> None:
 
     RUN is a run's id or an unambiguous beginning of it.
     """
+    if run is None and events:
+        raise UsageError("--events needs a RUN.", remedy="Example: tyqi runs 3f2a --events")
     settings = Settings.load()
     if run is None:
         _list(settings, json_wanted=json_wanted)
@@ -29,13 +32,9 @@ def runs(run: str | None, *, events: bool, json_wanted: bool) -> None:
 
 
 def _list(settings: Settings, *, json_wanted: bool) -> None:
-    headers = []
-    for path in (settings.state / "runs").glob("*/run.json"):
-        try:
-            headers.append(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError):
-            continue  # 'tyqi runs ID' says what is wrong with a damaged record
-    headers.sort(key=lambda header: -header["created_ns"])
+    from tyqi_core.runtime.record import read_headers
+
+    headers = read_headers(settings.state)
     if json_wanted:
         answer_json({"runs": [{key: header.get(key) for key in _SHOWN} for header in headers]})
         return
@@ -56,8 +55,13 @@ def _story(settings: Settings, run: str, *, events: bool, json_wanted: bool) -> 
     record = read_record(settings.state, run)
     happened = record.events()
     if events:
-        for number, event in enumerate(happened):
-            click.echo(json.dumps(to_cloudevent(record.id, record.header["project"], number, event)))
+        project = record.header["project"]
+        rendered = [to_cloudevent(record.id, project, number, event) for number, event in enumerate(happened)]
+        if json_wanted:
+            answer_json({"id": record.id, "events": rendered})
+            return
+        for event in rendered:
+            click.echo(json.dumps(event))
         return
     story = story_of(happened)
     if json_wanted:

@@ -7,14 +7,15 @@ from typing import Any
 
 import click
 
-from tyqi_core.cli.output import answer_json, as_json, say
+from tyqi_core.cli.output import answer_json, as_json, parameters, params_option, say
 from tyqi_core.errors import InvalidFile, TyqiError
 
 
 @click.command(epilog="Example:  tyqi validate project.yaml")
 @click.argument("projects", nargs=-1, required=True, metavar="PROJECT...", type=click.Path(path_type=Path))
+@params_option
 @as_json
-def validate(projects: tuple[Path, ...], *, json_wanted: bool) -> None:
+def validate(projects: tuple[Path, ...], params: tuple[str, ...], *, json_wanted: bool) -> None:
     """Name every fault of project files: code, file, line and column, the nearest valid name, and what to do.
 
     Nothing is run and no plugin is imported. Exit code 2 if any file is invalid.
@@ -22,11 +23,11 @@ def validate(projects: tuple[Path, ...], *, json_wanted: bool) -> None:
     from tyqi_core.app import open_project
     from tyqi_core.catalog.catalog import Catalog
 
-    catalog = Catalog.load()
+    catalog, given = Catalog.load(), parameters(params)
     answers: list[dict[str, Any]] = []
     for path in projects:
         try:
-            plan = open_project(path, catalog).plan
+            plan = open_project(path, catalog, params=given).plan
         except InvalidFile as error:
             answers.append({"file": str(path), "ok": False, **error.to_json()})
             say(str(error))

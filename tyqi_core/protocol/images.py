@@ -173,7 +173,8 @@ def _opened(data: bytes, file_format: str) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=[file_format])
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"the picture is too large: {error}", code="IMAGE_TOO_LARGE") from error
+        message = "the picture has more pixels, by far, than are ever decoded"
+        raise InputError(message, code="IMAGE_TOO_LARGE", remedy="Cut or scale it before.") from error
     except UnidentifiedImageError as error:
         raise _corrupt(
             f"its {file_format} header cannot be read, or is of a variety that Pillow does not know"

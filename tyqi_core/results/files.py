@@ -10,8 +10,8 @@ import errno
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tyqi_core.errors import OutputError
@@ -57,11 +57,12 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
             old files are still the old ones is then certain: all, unless moving itself failed half-way.
     """
     staged: list[tuple[Path, Path]] = []
+    made: list[Path] = []
     try:
         for name, data in contents.items():
             target = folder / name
             with _translated(target):
-                target.parent.mkdir(parents=True, exist_ok=True)
+                made += _make(target.parent)
                 staged.append((_stage(target, data), target))
         for temporary, target in staged:
             with _translated(target):
@@ -69,7 +70,33 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
     finally:
         for temporary, _ in staged:
             temporary.unlink(missing_ok=True)
+        _remove_empty(made)
     return [target for _, target in staged]
+
+
+def try_folder(folder: Path) -> None:
+    """Find out whether files can be written into a folder, which is made if need be.
+
+    Raises:
+        OutputError: they cannot.
+    """
+    with _translated(folder):
+        _make(folder)
+        _stage(folder / "any", b"").unlink()
+
+
+def _make(folder: Path) -> list[Path]:
+    """Make a folder; returns what was missing of its path, the deepest first."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove those of the folders just made into which nothing came."""
+    for folder in sorted(folders, key=lambda path: -len(path.parts)):
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _stage(target: Path, data: bytes) -> Path:

@@ -33,6 +33,11 @@ def safe_name(original: str) -> str:
     return _digested(original)
 
 
+def is_safe(name: str) -> bool:
+    """Whether a name is of the kind that :func:`safe_name` makes, and so names nothing outside its folder."""
+    return _PLAIN.fullmatch(name) is not None
+
+
 def safe_names(originals: Iterable[str]) -> list[str]:
     """One name for each original, in order, all different, also where the file system ignores case.
 

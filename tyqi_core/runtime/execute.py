@@ -250,13 +250,22 @@ class RunInputs:
 
     def _one(self, name: str, given: Mapping[str, Any]) -> Any:
         if given.get(name) is None:
-            if self._declared[name].get("required", "default" not in self._declared[name]):
+            if _is_required(self._declared[name]):
                 raise InputError(f"input '{name}' is missing", code="MISSING_INPUT")
             return self._declared[name].get("default", ABSENT)
         value = given[name]
         if fault := checker(self._types[name])(value):
             raise InputError(f"input '{name}': {fault}", code="WRONG_TYPE")
         return _frozen(value.view() if hasattr(value, "setflags") else _own(value))
+
+
+def required_inputs(plan: Plan) -> list[str]:
+    """The inputs without which no run of the plan begins."""
+    return [name for name, declared in plan.inputs.items() if _is_required(declared)]
+
+
+def _is_required(declared: Mapping[str, Any]) -> bool:
+    return bool(declared.get("required", "default" not in declared))
 
 
 def pinned(catalog: Catalog, pin: NodePin) -> Manifest:

@@ -11,18 +11,18 @@ import logging
 import os
 import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Self
 
 from tyqi_core.catalog.catalog import Catalog
-from tyqi_core.errors import InputError, NodeError, TaskCancelled, TaskTimeout, TyqiError
-from tyqi_core.protocol.message import Event
+from tyqi_core.errors import InputError, NodeError, TaskCancelled, TaskTimeout, TyqiError, UsageError
 from tyqi_core.runtime.context import ProgressListener, TaskContext
 from tyqi_core.runtime.execute import Executable, Executed, RunInputs, described, pinned
 from tyqi_core.runtime.instances import Instances, Key, Slot
 from tyqi_core.runtime.pool import RETIRE, Job, WorkerPool
+from tyqi_core.runtime.run import Attempt, Inputs, Loader, Recorder, RunHandle, RunResult, RunUnderWay
 from tyqi_core.runtime.timer import Timer
 from tyqi_core.runtime.watch import Watch
 from tyqi_core.scheduler import ERROR_SLOT, Ready, Result, after_failure, effects, locate, start, task_id
@@ -35,104 +35,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tyqi.runtime")
 
-Inputs = Mapping[str, Any]
-Loader = Callable[[], Inputs]
+_SETTLING = 1.0
+"""Seconds that a run which was given up has to become settled."""
 _SKIPPED = Result("skipped")
 _FAILED = Result("failed")
-
-
-class Recorder(Protocol):
-    """Who keeps what a run leaves behind; see :mod:`tyqi_core.runtime.record`."""
-
-    def accepted(self, run_id: str, plan: Plan, inputs: Inputs, about: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A run begins. What is returned goes into its first event (digests of its inputs)."""
-        ...
-
-    def reopened(self, run_id: str) -> None:
-        """A recorded run goes on."""
-        ...
-
-    def moved(self, run_id: str, store: MemoryStore) -> None:
-        """The run has new events; called after each settlement, so it must be cheap."""
-        ...
-
-    def ended(self, result: RunResult, plan: Plan, store: MemoryStore) -> None:
-        """The run reached its end; its state is still in the store."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """How a run ended.
-
-    Attributes:
-        id: the run's.
-        status: ``completed``, ``failed`` or ``cancelled``.
-        outputs: the run's outputs by name, ``None`` for one that the run did not produce.
-        error: code, message, task and node of the failure, or ``None``.
-        events: everything that happened, in order; empty for a run that was refused for its inputs.
-    """
-
-    id: str
-    status: RunStatus
-    outputs: Mapping[str, Any] = field(default_factory=dict)
-    error: Mapping[str, Any] | None = None
-    events: Sequence[Event] = ()
-
-    @property
-    def duration_s(self) -> float:
-        """Seconds from the first event to the last."""
-        return (self.events[-1].time_ns - self.events[0].time_ns) / 1e9 if self.events else 0.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Attempt:
-    """One execution under way. Whoever takes it out of its run's ``attempts``, its thread or its deadline, ends it."""
-
-    job: Job
-    executable: Executable
-    claim: Claim
-    context: TaskContext
-    slot: Slot
-
-
-@dataclass(slots=True)
-class _Run:
-    """A run that has not ended: who waits for it, and what of it is under way."""
-
-    loader: Loader | None
-    about: Mapping[str, Any] = field(default_factory=dict)
-    done: threading.Event = field(default_factory=threading.Event)
-    result: RunResult | None = None
-    attempts: dict[tuple[str, int], Attempt] = field(default_factory=dict)
-    delays: dict[str, int] = field(default_factory=dict)
-    cancelled: bool = False
-
-
-class RunHandle:
-    """A run that was started."""
-
-    def __init__(self, run_id: str, run: _Run) -> None:
-        self.id = run_id
-        self._run = run
-
-    def done(self) -> bool:
-        """True once the run has ended."""
-        return self._run.done.is_set()
-
-    def pause(self, timeout: float) -> bool:
-        """Wait for the end for a while. True once the run has ended."""
-        return self._run.done.wait(timeout)
-
-    def wait(self, timeout: float | None = None) -> RunResult:
-        """Wait for the end.
-
-        Raises:
-            TimeoutError: it did not come within ``timeout`` seconds.
-        """
-        if not self._run.done.wait(timeout) or self._run.result is None:
-            raise TimeoutError(f"run {self.id} has not ended")
-        return self._run.result
 
 
 class InProcessRuntime:
@@ -149,6 +55,7 @@ class InProcessRuntime:
 
     Raises:
         CatalogError: the catalog lacks a node that the plan pins.
+        UsageError: ``threads`` is below 0.
     """
 
     def __init__(
@@ -162,6 +69,8 @@ class InProcessRuntime:
         store: MemoryStore | None = None,
         hooks: Hooks | None = None,
     ) -> None:
+        if threads is not None and threads < 0:
+            raise UsageError(f"threads is {threads}; expected 1 or more, or 0 for one a core")
         self.plan = plan
         self.store = store or MemoryStore()
         self._recorder = recorder
@@ -173,7 +82,7 @@ class InProcessRuntime:
         for task in plan.tasks.values():
             manifest = pinned(catalog, task.node)
             self._executables[task.id] = Executable(plan, task, manifest), self._instances.key(task, manifest)
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[str, RunUnderWay] = {}
         self._lock = threading.Lock()
         self._timer = Timer()
         self._pool = WorkerPool(self._perform, threads or max(4, os.cpu_count() or 4))
@@ -192,7 +101,7 @@ class InProcessRuntime:
             about: what a person should know of the run (the name of its picture); kept in its record.
         """
         run_id = run_id or uuid.uuid4().hex
-        run = self._runs[run_id] = _Run(inputs if callable(inputs) else lambda: inputs, about or {})
+        run = self._runs[run_id] = RunUnderWay(inputs if callable(inputs) else lambda: inputs, about or {})
         self._pool.submit(Job(run_id, ""))
         return RunHandle(run_id, run)
 
@@ -212,7 +121,7 @@ class InProcessRuntime:
             UsageError: the run completed, or is held here already.
         """
         self.store.restore(state)
-        run = self._runs[state.id] = _Run(None)
+        run = self._runs[state.id] = RunUnderWay(None)
         if self._recorder is not None:
             self._recorder.reopened(state.id)
         if (job := self._onward(state.id, self.store.resume(state.id))) is not None:
@@ -220,14 +129,24 @@ class InProcessRuntime:
         self._end_if_over(state.id)
         return RunHandle(state.id, run)
 
-    def cancel(self, run_id: str, *, grace: float = 5.0) -> None:
-        """Stop a run: nothing new starts, nodes that ask are told, and after ``grace`` seconds the rest is given up.
+    def cancel(self, *run_ids: str, grace: float = 5.0) -> None:
+        """Stop runs: nothing new starts, nodes that ask are told, and after ``grace`` seconds the rest is given up.
 
-        What was given up is held, so that the run can be resumed.
+        All are told before any is waited for: else one would begin what another has just left. What was given up is
+        held, so that the runs can be resumed.
         """
-        run = self._runs.get(run_id)
-        if run is None:
-            return
+        runs = {run_id: run for run_id in run_ids if (run := self._runs.get(run_id)) is not None}
+        for run_id, run in runs.items():
+            self._tell_to_stop(run_id, run)
+        deadline = monotonic() + grace
+        late = [run for run in runs.values() if not run.done.wait(max(0.0, deadline - monotonic()))]
+        for attempt in [attempt for run in late for attempt in list(run.attempts.values())]:
+            self._give_up(attempt, None)
+        deadline = monotonic() + max(grace, _SETTLING)
+        for run in late:
+            run.done.wait(max(0.0, deadline - monotonic()))
+
+    def _tell_to_stop(self, run_id: str, run: RunUnderWay) -> None:
         with self._lock:
             run.cancelled = True
             delays, run.delays = run.delays, {}
@@ -239,15 +158,10 @@ class InProcessRuntime:
         for instance, number in delays.items():
             if self._timer.cancel(number):
                 self._pool.submit(Job(run_id, instance))
-        if not run.done.wait(grace):
-            for attempt in list(run.attempts.values()):
-                self._give_up(attempt, None)
-            run.done.wait(grace)
 
     def close(self, *, grace: float = 5.0) -> None:
         """Cancel what runs, stop the threads, tear the nodes down."""
-        for run_id in list(self._runs):
-            self.cancel(run_id, grace=grace)
+        self.cancel(*list(self._runs), grace=grace)
         self._timer.close()
         self._pool.close()
         self._instances.close()
@@ -276,7 +190,7 @@ class InProcessRuntime:
             if (parked := self._instances.leave(slot)) is not None:
                 self._pool.submit(parked)
 
-    def _open(self, run_id: str, run: _Run) -> Job | None:
+    def _open(self, run_id: str, run: RunUnderWay) -> Job | None:
         """Load and check the inputs, accept the run."""
         if run.cancelled or run.loader is None:
             self._refuse(run_id, run, "cancelled", None)
@@ -297,7 +211,7 @@ class InProcessRuntime:
             self.store.cancel(run_id)
         return self._onward(run_id, first.ready)
 
-    def _claim(self, run: _Run, job: Job, executable: Executable, slot: Slot) -> Job | None:
+    def _claim(self, run: RunUnderWay, job: Job, executable: Executable, slot: Slot) -> Job | None:
         claim = self.store.claim(job.run_id, job.instance, executable.wanted(job.instance))
         if claim is None:
             self._end_if_over(job.run_id)
@@ -310,7 +224,7 @@ class InProcessRuntime:
         context.cancelled = run.cancelled
         return self._execute(run, attempt)
 
-    def _execute(self, run: _Run, attempt: Attempt) -> Job | None:
+    def _execute(self, run: RunUnderWay, attempt: Attempt) -> Job | None:
         job, executable, context = attempt.job, attempt.executable, attempt.context
         timeout = executable.task.timeout
         deadline = None if timeout is None else self._timer.after(timeout, partial(self._expired, attempt, timeout))
@@ -380,7 +294,7 @@ class InProcessRuntime:
     # -- failures ----------------------------------------------------------------------------------------------------
 
     def _failed(
-        self, run: _Run, job: Job, executable: Executable, claim: Claim, error: NodeError | TaskCancelled
+        self, run: RunUnderWay, job: Job, executable: Executable, claim: Claim, error: NodeError | TaskCancelled
     ) -> Job | None:
         if run.cancelled:
             self.store.release(job.run_id, job.instance, claim.token)
@@ -406,14 +320,14 @@ class InProcessRuntime:
                 self._end_if_over(job.run_id)
         return None
 
-    def _submit_later(self, run: _Run, job: Job, delay: float) -> None:
+    def _submit_later(self, run: RunUnderWay, job: Job, delay: float) -> None:
         with self._lock:
             if not run.cancelled and delay > 0:
                 run.delays[job.instance] = self._timer.after(delay, partial(self._delay_over, run, job))
                 return
         self._pool.submit(job)
 
-    def _delay_over(self, run: _Run, job: Job) -> None:
+    def _delay_over(self, run: RunUnderWay, job: Job) -> None:
         run.delays.pop(job.instance, None)
         self._pool.submit(job)
 
@@ -462,7 +376,7 @@ class InProcessRuntime:
         store = self.store
         return RunResult(run_id, status, outputs, store.error(run_id), store.events(run_id))
 
-    def _refuse(self, run_id: str, run: _Run, status: RunStatus, error: TyqiError | None) -> None:
+    def _refuse(self, run_id: str, run: RunUnderWay, status: RunStatus, error: TyqiError | None) -> None:
         """End a run that never began."""
         self._runs.pop(run_id, None)
         run.result = RunResult(run_id, status, error=error.to_json() if error else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,20 +22,24 @@ def read_bytes(path: Path) -> bytes:
     """A file's content.
 
     Raises:
-        InputError: there is none, it is a directory, it is empty, too large, or cannot be read.
+        InputError: there is none, it is no ordinary file, it is empty, too large, or cannot be read.
     """
+    name = path.name or str(path)
     try:
-        if path.is_dir():
-            raise InputError(f"{path.name} is a directory, a file is expected", code="NOT_A_FILE")
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise InputError(f"{path.name} holds more than {MAX_FILE_BYTES // 2**20} MiB", code="FILE_TOO_LARGE")
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise InputError(f"{name} is a directory, a file is expected", code="NOT_A_FILE")
+        if not stat.S_ISREG(status.st_mode):  # a pipe may never end, nor may a device
+            raise InputError(f"{name} is no ordinary file", code="NOT_A_FILE", remedy="Save it to a file first.")
+        if status.st_size > MAX_FILE_BYTES:
+            raise InputError(f"{name} holds more than {MAX_FILE_BYTES // 2**20} MiB", code="FILE_TOO_LARGE")
         data = path.read_bytes()
     except FileNotFoundError:
-        raise InputError(f"{path.name} does not exist", code="FILE_NOT_FOUND", remedy="Check the path.") from None
+        raise InputError(f"{name} does not exist", code="FILE_NOT_FOUND", remedy="Check the path.") from None
     except OSError as error:
-        raise InputError(f"{path.name} cannot be read: {error.strerror}", code="FILE_UNREADABLE") from error
+        raise InputError(f"{name} cannot be read: {error.strerror}", code="FILE_UNREADABLE") from error
     if not data:
-        raise InputError(f"{path.name} is empty", code="EMPTY_FILE")
+        raise InputError(f"{name} is empty", code="EMPTY_FILE")
     return data
 
 

@@ -20,20 +20,22 @@ import json
 import logging
 import os
 import shutil
+import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tyqi_core.errors import InputError, ReplayRefused, UsageError
-from tyqi_core.protocol.codecs import Encoded, decode_any, digest, encode_any, sha256
+from tyqi_core.protocol.codecs import digest
 from tyqi_core.protocol.message import Event, event_line, parse_event_line
 from tyqi_core.protocol.ports import PortType
-from tyqi_core.runtime.inprocess import RunResult
-from tyqi_core.scheduler import Ready
+from tyqi_core.runtime.keeping import JSON_LIKE, append_whole, freeze, keep_input, load, thaw, write_whole
+from tyqi_core.runtime.run import RunResult
 from tyqi_core.stores.base import ABSENT
-from tyqi_core.stores.memory import MemoryStore, RunState, TaskState
+from tyqi_core.stores.memory import MemoryStore, RunState
 from tyqi_core.workflow.plan import Plan
 
 log = logging.getLogger("tyqi.record")
@@ -42,7 +44,6 @@ FLUSH_SECONDS = 0.25
 _DAY = 86_400
 _SMALL = 65_536
 Content = TypeVar("Content")
-_JSON_LIKE = frozenset({"json", "measurements", "detections", "table"})
 
 
 @dataclass(slots=True)
@@ -50,8 +51,11 @@ class _Writing:
     """A run whose record is being written."""
 
     folder: Path
+    header: dict[str, Any]
     written: int = 0
-    flushed: float = 0.0
+    flushed: float = field(default_factory=time.monotonic)
+    closed: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class RunRecorder:
@@ -72,48 +76,49 @@ class RunRecorder:
         self._output_types = output_types
         self._keep = keep_payloads
         self._writing: dict[str, _Writing] = {}
-        self._plans: dict[str, str] = {}
+        self._written: dict[tuple[str, str], Path] = {}
 
     def accepted(
         self, run_id: str, plan: Plan, inputs: Mapping[str, Any], about: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         """Open the record: plan, project, inputs. Returns the inputs' digests."""
         folder = self._runs_folder / run_id
-        digests, references = {}, {}
-        given = {name: value for name, value in inputs.items() if value is not ABSENT}
-        try:
+        with _writable():
             folder.mkdir(parents=True)
-            for name, value in given.items():
-                digests[name] = digest(PortType.parse(plan.inputs[name]), value)
-                if self._keep:
-                    references[name] = _store(folder, value)
-            _write(folder / "plan.json", self._plan_text(plan))
-            _write(folder / "project.yaml", self._source)
-            header: dict[str, Any] = {
-                "id": run_id,
-                "project": plan.project,
-                "plan": plan.digest,
-                "params": dict(plan.params),
-            }
-            header |= {"about": dict(about), "created_ns": time.time_ns()}
-            header |= {"status": "running", "inputs": references, "digests": digests}
-            _write(folder / "run.json", json.dumps(header))
-        except OSError as error:
-            raise InputError(
-                f"the record of the run cannot be written: {error.strerror}",
-                code="STATE_UNWRITABLE",
-                remedy="Free space, or name another folder in TYQI_STATE.",
-            ) from error
-        self._writing[run_id] = _Writing(folder)
-        return {"inputs": digests}
+        try:
+            with _writable():
+                header = self._begin(folder, plan, inputs, about)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        self._writing[run_id] = _Writing(folder, header)
+        return {"inputs": header["digests"]}
+
+    def _begin(self, folder: Path, plan: Plan, inputs: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
+        digests, references = {}, {}
+        for name, value in inputs.items():
+            if value is ABSENT:
+                continue
+            digests[name] = digest(PortType.parse(plan.inputs[name]), value)
+            if self._keep:
+                references[name] = keep_input(folder, plan.inputs[name]["type"], value)
+        self._once(folder, "plan.json", plan, lambda: json.dumps(plan.to_json()))
+        self._once(folder, "project.yaml", plan, lambda: self._source)
+        header: dict[str, Any] = {"id": folder.name, "project": plan.project, "plan": plan.digest}
+        header |= {"params": dict(plan.params), "about": dict(about), "created_ns": time.time_ns()}
+        header |= {"status": "running", "inputs": references, "digests": digests}
+        write_whole(folder / "run.json", json.dumps(header))
+        return header
 
     def moved(self, run_id: str, store: MemoryStore) -> None:
         """Append new events, if the last append was long enough ago."""
         writing = self._writing.get(run_id)
-        now = time.monotonic()
-        if writing is not None and now - writing.flushed > FLUSH_SECONDS:
-            writing.flushed = now
-            self._append(writing, store.events(run_id, writing.written))
+        if writing is None or time.monotonic() - writing.flushed <= FLUSH_SECONDS:
+            return
+        try:
+            self._append(writing, run_id, store)
+        except OSError as error:  # the run goes on; what is missing is written with the next events
+            log.warning("events of run %s could not be written yet: %s", run_id, error)
 
     def ended(self, result: RunResult, plan: Plan, store: MemoryStore) -> None:
         """Close the record; of a run that stopped early keep what a resume needs."""
@@ -122,14 +127,14 @@ class RunRecorder:
             return
         folder = writing.folder
         try:
-            self._append(writing, store.events(result.id, writing.written))
+            self._append(writing, result.id, store, last=True)
             (folder / "state.json").unlink(missing_ok=True)
             if result.status != "completed":
-                _write(folder / "state.json", json.dumps(_freeze(store.state(result.id), folder)))
-            header = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+                write_whole(folder / "state.json", json.dumps(freeze(store.state(result.id), folder)))
+            header = writing.header
             header |= {"status": result.status, "error": result.error, "outputs": self._digests(result)}
             header |= {"values": self._small_values(result), "branches": branches_taken(result.events)}
-            _write(folder / "run.json", json.dumps(header))
+            write_whole(folder / "run.json", json.dumps(header))
         except OSError as error:
             log.warning("the record of run %s is incomplete: %s", result.id, error)
 
@@ -137,13 +142,20 @@ class RunRecorder:
         """Go on with the record of a run that is resumed."""
         folder = self._runs_folder / run_id
         lines = (folder / "events.jsonl").read_bytes().count(b"\n")
-        self._writing[run_id] = _Writing(folder, written=lines)
+        header = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        self._writing[run_id] = _Writing(folder, header, written=lines)
 
-    def _plan_text(self, plan: Plan) -> str:
-        """The plan as JSON, made once: runs of a recorder share their plan."""
-        if plan.digest not in self._plans:
-            self._plans[plan.digest] = json.dumps(plan.to_json())
-        return self._plans[plan.digest]
+    def _once(self, folder: Path, name: str, plan: Plan, text: Callable[[], str]) -> None:
+        """Write a file that the runs of a plan share: once, and then as a further name of the same file."""
+        first = self._written.get((plan.digest, name))
+        try:
+            if first is not None:
+                os.link(first, folder / name)
+                return
+        except OSError:  # the first run's record was removed, or the file system knows no such names
+            pass
+        write_whole(folder / name, text())
+        self._written[plan.digest, name] = folder / name
 
     def _digests(self, result: RunResult) -> dict[str, str]:
         if result.status != "completed":
@@ -156,15 +168,20 @@ class RunRecorder:
         """The outputs that are JSON and small enough to be told from each other by reading them."""
         if not self._keep:
             return {}
-        json_like = {name for name, port_type in self._output_types.items() if port_type.name in _JSON_LIKE}
+        json_like = {name for name, port_type in self._output_types.items() if port_type.name in JSON_LIKE}
         values = {name: value for name, value in result.outputs.items() if name in json_like and value is not None}
         return {name: value for name, value in values.items() if len(json.dumps(value)) <= _SMALL}
 
-    def _append(self, writing: _Writing, events: Any) -> None:
-        if events:
-            with (writing.folder / "events.jsonl").open("a", encoding="utf-8") as file:
-                file.write("".join(event_line(event) + "\n" for event in events))
-            writing.written += len(events)
+    def _append(self, writing: _Writing, run_id: str, store: MemoryStore, *, last: bool = False) -> None:
+        """Write the events that are not written yet. Threads that settle tasks of one run take turns."""
+        with writing.lock:
+            if writing.closed:  # by the thread that saw the run's end meanwhile
+                return
+            writing.closed, writing.flushed = last, time.monotonic()
+            events = store.events(run_id, writing.written)
+            if events:
+                append_whole(writing.folder / "events.jsonl", "".join(event_line(event) + "\n" for event in events))
+                writing.written += len(events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,19 +198,16 @@ class RunRecord:
 
     def plan(self) -> Plan:
         """The plan that was walked."""
-        return _intact(self.folder / "plan.json", Plan.from_json)
+        return _intact(self.folder / "plan.json", lambda data: Plan.from_json(json.loads(data)))
 
     def source(self) -> str:
         """The project's text."""
-        return (self.folder / "project.yaml").read_text(encoding="utf-8")
+        return _intact(self.folder / "project.yaml", lambda data: data.decode("utf-8"))
 
     def events(self) -> list[Event]:
-        """Everything that was written of what happened."""
+        """Everything that was written of what happened; a last line that a killed process left half-written is none."""
         path = self.folder / "events.jsonl"
-        if not path.exists():
-            return []
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return [parse_event_line(line) for line in lines]
+        return _intact(path, _whole_lines) if path.exists() else []
 
     def inputs(self) -> dict[str, Any]:
         """The run's inputs.
@@ -206,7 +220,7 @@ class RunRecord:
                 f"the inputs of run {self.id} were not kept",
                 remedy="Set retention_days above 0 before the runs that are to be replayed.",
             )
-        return {name: _load(self.folder, reference) for name, reference in self.header["inputs"].items()}
+        return {name: load(self.folder, reference) for name, reference in self.header["inputs"].items()}
 
     def state(self) -> RunState:
         """The state in which a failed or cancelled run stopped.
@@ -220,7 +234,7 @@ class RunRecord:
                 f"run {self.id} is {self.header['status']}; only a failed or cancelled run can be resumed",
                 code="NOT_RESUMABLE",
             )
-        state = _intact(path, lambda body: _thaw(body, self.folder))
+        state = _intact(path, lambda data: thaw(json.loads(data), self.folder))
         state.events = self.events()
         return state
 
@@ -238,21 +252,60 @@ def read_record(state: Path, run_id: str) -> RunRecord:
         fault = "there is no run" if not found else f"{len(found)} runs begin with"
         raise UsageError(f"{fault} {run_id} in {runs}", code="UNKNOWN_RUN", remedy="'tyqi runs' lists them.")
     folder = runs / found[0]
-    return RunRecord(folder, _intact(folder / "run.json", dict))
+    return RunRecord(folder, _intact(folder / "run.json", _header))
 
 
-def _intact(path: Path, read: Callable[[Any], Content]) -> Content:
-    """What a JSON file of a record says.
+def read_headers(state: Path) -> list[Mapping[str, Any]]:
+    """What ``run.json`` says of each record, newest first; damaged ones are left out, ``read_record`` tells of them."""
+    headers = []
+    for path in (state / "runs").glob("*/run.json"):
+        with suppress(UsageError):
+            headers.append(_intact(path, _header))
+    return sorted(headers, key=lambda header: -int(header["created_ns"]))
+
+
+_HEADER = {"id": str, "project": str, "status": str, "created_ns": int, "inputs": dict, "digests": dict}
+
+
+def _header(data: bytes) -> Mapping[str, Any]:
+    header: Mapping[str, Any] = json.loads(data)
+    for name, kind in _HEADER.items():
+        if not isinstance(header[name], kind):
+            raise TypeError(f"{name} is no {kind.__name__}")
+    return header
+
+
+def _whole_lines(data: bytes) -> list[Event]:
+    whole = data[: data.rfind(b"\n") + 1]
+    return [parse_event_line(line) for line in whole.decode("utf-8").splitlines()]
+
+
+@contextmanager
+def _writable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"the record of the run cannot be written: {error.strerror}.",
+            code="STATE_UNWRITABLE",
+            remedy="Free space, or name another folder in TYQI_STATE.",
+        ) from error
+
+
+def _intact(path: Path, read: Callable[[bytes], Content]) -> Content:
+    """What a file of a record says.
 
     Raises:
         UsageError: it is missing, or not what was written.
     """
     try:
-        return read(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, LookupError) as error:
-        reason = f"{type(error).__name__}: {error}"
+        return read(path.read_bytes())
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, InputError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         raise UsageError(
-            f"the record {path.parent} is damaged, see {path.name}: {reason}", code="BAD_RECORD"
+            f"the record {path.parent} is damaged, see {path.name}: {reason}.",
+            code="BAD_RECORD",
+            remedy="Run its inputs again.",
         ) from error
 
 
@@ -275,68 +328,3 @@ def branches_taken(events: Any) -> dict[str, str]:
         for event in events
         if event.kind == "task.completed" and event.data and "outcome" in event.data
     }
-
-
-# -- a stopped run's state as JSON and blobs --------------------------------------------------------------------------
-
-
-def _freeze(run: RunState, folder: Path) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        "status": run.status,
-        "ended": run.ended,
-        "error": run.error,
-        "counters": run.counters,
-        "tasks": {instance: asdict(task) for instance, task in run.tasks.items()},
-        "held": [list(entry) for entry in run.held],
-        "slots": {
-            instance: {slot: _store(folder, value) for slot, value in slots.items() if value is not ABSENT}
-            for instance, slots in run.slots.items()
-        },
-    }
-
-
-def _thaw(body: Mapping[str, Any], folder: Path) -> RunState:
-    return RunState(
-        id=body["id"],
-        status=body["status"],
-        ended=body["ended"],
-        error=body["error"],
-        counters=body["counters"],
-        tasks={instance: TaskState(**task) for instance, task in body["tasks"].items()},
-        held=[Ready(*entry) for entry in body["held"]],
-        slots={
-            instance: {slot: _load(folder, reference) for slot, reference in slots.items()}
-            for instance, slots in body["slots"].items()
-        },
-    )
-
-
-def _store(folder: Path, value: Any) -> dict[str, str]:
-    """Keep a value under the digest of its bytes."""
-    encoded = encode_any(value)
-    name = sha256(encoded.data)
-    path = folder / "payloads" / name
-    if not path.exists():
-        path.parent.mkdir(exist_ok=True)
-        _write(path, encoded.data)
-    return {"sha256": name, "media_type": encoded.media_type}
-
-
-def _load(folder: Path, reference: Mapping[str, str]) -> Any:
-    try:
-        data = (folder / "payloads" / reference["sha256"]).read_bytes()
-    except OSError as error:
-        raise ReplayRefused(f"a payload of {folder.name} is missing: {error.strerror}") from error
-    if sha256(data) != reference["sha256"]:
-        raise ReplayRefused(f"payload {reference['sha256'][:12]} of {folder.name} is damaged")
-    return decode_any(Encoded(reference["media_type"], data))
-
-
-def _write(path: Path, content: str | bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

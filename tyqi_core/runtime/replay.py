@@ -8,8 +8,8 @@ from typing import Any
 
 from tyqi_core.protocol.codecs import digest
 from tyqi_core.protocol.ports import PortType
-from tyqi_core.runtime.inprocess import RunResult
 from tyqi_core.runtime.record import RunRecord, branches_taken
+from tyqi_core.runtime.run import RunResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from tyqi_core.protocol.document import Document, read_document, read_file
 from tyqi_core.workflow.drafts import Draft, Drafting
 from tyqi_core.workflow.model import Project, Report, read_project
 from tyqi_core.workflow.parameters import Parameters
-from tyqi_core.workflow.plan import Foreach, NodePin, Offer, Plan, PlanTask, Rule
+from tyqi_core.workflow.plan import Binding, Foreach, NodePin, Offer, Plan, PlanTask, Rule
 from tyqi_core.workflow.scopes import ROOT
 from tyqi_core.workflow.shape import shape_of
 from tyqi_core.workflow.slots import Slots
@@ -89,6 +89,7 @@ class Assembly:
         """The plan, with its digest."""
         self._lifetimes()
         self._hand_outward()
+        self._hold_open()
         tails = {
             scope: tuple(sorted(task for task in members if not self.structure.follows[task]))
             for scope, members in sorted(self.structure.members.items())
@@ -129,6 +130,21 @@ class Assembly:
                     seen.add((inner, inner_slot))
                     waiting.append((inner, inner_slot))
 
+    def _hold_open(self) -> None:
+        """Who is filled from within keeps its slots until its own end, also when all that read them run beside it."""
+        for task, offers in self.offers.items():
+            if offers and self.read_by[task] and self.read_by[task].isdisjoint(self.structure.follows[task]):
+                self.read_by[task].add(task)
+                self.frees[task].add(task)
+
+    def _bindings(self, draft: Draft) -> list[Binding]:
+        """The bindings of a task. That a reference is bound to nothing, and nobody complained, is a bug of ours."""
+        bindings = self.wired.bindings[draft.id]
+        lost = {place for place, _ in draft.reads()} - {binding.port for binding in bindings}
+        if lost:
+            raise InternalError(f"the compiler lost what {draft.id} reads at {sorted(lost)}")
+        return bindings
+
     def _task(self, draft: Draft) -> PlanTask:
         model, manifest = draft.model, draft.manifest
         if manifest is None:
@@ -140,7 +156,7 @@ class Assembly:
             scope=self.structure.scope[name],
             node=NodePin(manifest.id, manifest.version, manifest.digest),
             params=draft.params,
-            bindings=tuple(self.wired.bindings[name]),
+            bindings=tuple(self._bindings(draft)),
             successors=tuple(sorted(self.structure.follows[name])),
             beside=tuple(sorted(self.structure.after[name] - self.structure.follows[name])),
             waits=len(self.structure.before[name]),

@@ -21,6 +21,9 @@ from tyqi_core.workflow.model import Project, Report, RuleModel, TaskModel
 from tyqi_core.workflow.parameters import Parameters
 from tyqi_core.workflow.references import Reference, parse_reference
 
+_MISSPELT = ("NODE_UNKNOWN", "BAD_REFERENCE")
+"""What a slip of the finger leads to; a node that is broken or disabled was meant as it is written."""
+
 
 @dataclass(slots=True)
 class Draft:
@@ -119,7 +122,7 @@ class Drafting:
             self._manifests[name] = self._found(name)
         found = self._manifests[name]
         if isinstance(found, CatalogError):
-            near = self.catalog.nearest(name)
+            near = self.catalog.nearest(name) if found.code in _MISSPELT else None
             message = found.message.partition(" Did you mean")[0]  # said again by `nearest`
             self.report.add(
                 found.code, message, "tasks", draft.id, "node", value=True, nearest=near, remedy=found.remedy

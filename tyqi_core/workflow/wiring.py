@@ -69,31 +69,34 @@ class Wiring:
         return self.wired
 
     def _walk(self) -> Iterator[Draft]:
-        """Each task after what it may read: a sub-chain follows the first task that uses it."""
+        """Each task after what it may read: a sub-chain follows the first task that uses it, before the next one."""
         members = self.structure.members
-        entered = {ROOT}
+        done: set[str] = set()
         stack = [(ROOT, iter(members.get(ROOT, ())))]
         while stack:
             scope, rest = stack[-1]
-            task = next(rest, None)
+            task = None if scope in done else next(rest, None)
             if task is None:
                 stack.pop()
-                if scope != ROOT:
-                    self.slots.close(scope)
+                if scope not in done:
+                    done.add(scope)
+                    self._close(scope)
                 continue
             yield self.drafts[task]
-            for head in reversed(self.structure.opens[task]):
-                if head not in entered:
-                    entered.add(head)
-                    stack.append((head, iter(members.get(head, ()))))
-        yield from self._unreached(entered)
+            # One that waits on the stack already may be needed sooner here; what is done is not done again.
+            stack += [(head, iter(members.get(head, ()))) for head in reversed(self.structure.opens[task])]
+        yield from self._unreached(done)
 
-    def _unreached(self, entered: set[str]) -> Iterator[Draft]:
+    def _close(self, scope: str) -> None:
+        if scope != ROOT:
+            self.slots.close(scope)
+
+    def _unreached(self, done: set[str]) -> Iterator[Draft]:
         """Tasks of sub-chains that nothing leads to: noted, but their own faults shall be told as well."""
         for scope, members in self.structure.members.items():
-            if scope not in entered:
+            if scope not in done:
                 yield from (self.drafts[task] for task in members)
-                self.slots.close(scope)
+                self._close(scope)
 
     def _dangling(self, draft: Draft) -> None:
         """A task that nothing leads to or from belongs to no workflow; somebody forgot to connect it."""

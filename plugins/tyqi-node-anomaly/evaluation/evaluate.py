@@ -53,8 +53,8 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="", help="a model file instead of the shipped one")
-    parser.add_argument("--clean", type=int, default=100, help="clean pictures a surface")
-    parser.add_argument("--each", type=int, default=20, help="pictures a surface and kind of defect")
+    parser.add_argument("--clean", type=int, default=200, help="clean pictures a surface")
+    parser.add_argument("--each", type=int, default=60, help="pictures a surface and kind of defect")
     parser.add_argument("--seed", type=int, default=7, help="of the pictures; settings were chosen on seed 3")
     parser.add_argument("--sizes", type=int, nargs="+", default=[128, 256], help="sides of the pictures in px")
     return parser.parse_args()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -31,6 +32,13 @@ def _fails_first(inputs: Inputs, ctx: Context) -> Any:
     append(f"{ctx.params['file']}.keys", ctx.effect_key)
     if len(lines(ctx.params["file"])) <= ctx.params["times"]:
         raise OSError("not yet")
+    return _good(inputs)
+
+
+def _prints(inputs: Inputs, ctx: Context) -> Any:
+    """Speaks to standard output by both of its doors."""
+    print("said with print")  # noqa: T201 - what the test is about
+    os.write(1, b"said by a C library\n")
     return _good(inputs)
 
 
@@ -128,6 +136,7 @@ _RETURNS: Final[Mapping[str, Callable[[Inputs], Any]]] = {
 _ACTS: Final[Mapping[str, Callable[[Inputs, Context], Any]]] = {
     "raises": _raises,
     "fails_first": _fails_first,
+    "prints": _prints,
     "exits": _exits,
     "interrupts": _interrupts,
     "out_of_memory": _out_of_memory,
