@@ -1,4 +1,4 @@
-"""What tests of every kind share: a real browser."""
+"""What tests of every kind share: a real browser, a real Redis server."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from redis_servers import RedisServer
+
+from tyqi_core.stores.redis import RedisStore
 
 if TYPE_CHECKING:
+    import redis
     from playwright.sync_api import Browser, Page
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -59,3 +63,27 @@ def page(browser: Browser) -> Iterator[Page]:
     yield tab
     context.close()
     assert complaints == []
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One Redis server for all tests; without a redis-server program they are skipped here and fail in CI."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def redis_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
+    """A client of the server, which holds nothing yet."""
+    with redis_server.client() as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def redis_store(redis_server: RedisServer, redis_client: redis.Redis) -> Iterator[RedisStore]:
+    """A store on the server, which holds nothing yet."""
+    store = RedisStore.connect(redis_server.url)
+    yield store
+    store.close()

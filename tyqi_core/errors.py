@@ -15,6 +15,7 @@
     │   ├── ConditionError       a condition could not be decided
     │   └── TaskTimeout          the task passed its deadline
     ├── TaskCancelled            raised inside a node that asked ``ctx.check_cancelled()``
+    ├── StoreError               the store of runs is away, full or damaged    (exit 1)
     ├── ReplayRefused            a record is not complete enough to repeat     (exit 2)
     └── InternalError            a law of the scheduler was broken: our bug    (exit 1, traceback)
 
@@ -217,6 +218,15 @@ class ReplayRefused(TyqiError):
 
     default_code = "REPLAY_REFUSED"
     exit_code = 2
+
+
+class StoreError(TyqiError):
+    """The store of runs could not do what was asked of it.
+
+    With the codes ``STORE_UNAVAILABLE`` and ``STORE_FULL`` nothing is wrong with the call: it may be repeated as it is.
+    """
+
+    default_code = "STORE_ERROR"
 
 
 class InternalError(TyqiError):

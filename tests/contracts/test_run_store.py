@@ -14,9 +14,9 @@ NOTHING = Effects()
 ONE = Effects(ready=(Ready("T1"),))
 
 
-@pytest.fixture(params=[MemoryStore])
+@pytest.fixture(params=["memory", "redis"])
 def store(request):
-    return request.param()
+    return MemoryStore() if request.param == "memory" else request.getfixturevalue("redis_store")
 
 
 def commit(store, instance, token, effects=NOTHING, *, slots=None, outputs=None, kind="task.completed"):
@@ -105,6 +105,13 @@ def test_a_counter_that_was_raised_fires_later(store):
     minus = Effects((Change("ready:J", 1, -1),))
     assert not commit(store, "T1[0]/B", claimed(store, "T1[0]/B").token, minus).ready
     assert list(commit(store, "T1[1]/B", claimed(store, "T1[1]/B").token, minus).ready) == [Ready("J")]
+
+
+def test_a_counter_that_one_settlement_changes_twice_is_changed_twice(store):
+    accept(store, Effects(ready=(Ready("A"), Ready("B"))))
+    minus = Change("ready:J", 3, -1)
+    assert not commit(store, "A", claimed(store, "A").token, Effects((minus, minus))).ready
+    assert list(commit(store, "B", claimed(store, "B").token, Effects((minus,))).ready) == [Ready("J")]
 
 
 def test_values_are_read_from_slots_inputs_and_list_elements(store):

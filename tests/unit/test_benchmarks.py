@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis_servers import redis_binary
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-SCRIPTS = ("catalog_load", "compile_time", "import_time", "makespan", "memory", "overhead")
+SCRIPTS = ("catalog_load", "compile_time", "import_time", "makespan", "memory", "overhead", "settlement")
 LIMIT_S = 240
 
 
@@ -46,6 +47,8 @@ def test_help_shows_how_the_benchmark_is_called(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_json_prints_one_document_of_cases(name: str) -> None:
+    if name == "settlement":
+        redis_binary()
     document = json.loads(call(name, "--tiny", "--json"))
     assert document.keys() == {"machine", "cases"}
     assert document["machine"].keys() >= {"processor", "cores", "python"}

@@ -13,7 +13,7 @@ Everything with an older token is *fenced*: it changes nothing and is told so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Literal, NamedTuple, Protocol
@@ -50,20 +50,91 @@ class Claim:
         tries: how many attempts there have been, this one included; what ``retries`` limits.
         values: what was wanted, in order; :data:`ABSENT` where a slot is empty.
         skip: a required value is absent: settle the task as skipped, without executing it.
+        deaths: how many workers were lost while they executed the task, since it was last resumed.
     """
 
     token: int
     tries: int
     values: Sequence[Any]
     skip: bool
+    deaths: int = 0
+
+
+class Claimed(NamedTuple):
+    """A task that was claimed in the same step that settled another."""
+
+    instance: str
+    claim: Claim
+
+
+class Refusal(NamedTuple):
+    """Why a task is not to be had.
+
+    Attributes:
+        why: ``HELD``: another attempt executes, or its delay is not over. ``DONE``: it is settled. ``CANCELLED``: its
+            run is stopping, the task is held for a resume. ``QUARANTINED``: too many workers died of it. ``UNKNOWN``:
+            no such task is ready.
+        wait_s: seconds until ``HELD`` may end; 0 where that is not known.
+    """
+
+    why: Literal["HELD", "DONE", "CANCELLED", "QUARANTINED", "UNKNOWN"]
+    wait_s: float = 0.0
+
+
+class Beat(Enum):
+    """What a heartbeat is answered."""
+
+    OK = "OK"
+    FENCED = "FENCED"
+    """The attempt is not current any more; whatever it does changes nothing."""
+    CANCEL = "CANCEL"
+    """The run is stopping: end the attempt and release it."""
+
+
+class Onward(NamedTuple):
+    """A task with which a worker would go on, if it became ready by what the worker settles."""
+
+    instance: str
+    wanted: Sequence[Wanted]
+
+
+class Due(NamedTuple):
+    """Work that nobody has claimed in time. With ``stop``, the items ``first`` to ``stop - 1`` of a ``[*]`` path."""
+
+    run_id: str
+    path: str
+    first: int = 0
+    stop: int | None = None
+
+    def instances(self) -> Iterator[str]:
+        """The tasks that it stands for. Some of a range may have been claimed already."""
+        if self.stop is None:
+            yield self.path
+            return
+        before, after = split_range(self.path)
+        for index in range(self.first, self.stop):
+            yield f"{before}[{index}]{after}"
+
+
+def split_range(path: str) -> tuple[str, str]:
+    """What stands before and behind the ``[*]`` of a range's path."""
+    before, _, after = path.partition("[*]")
+    return before, after
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a settlement led to: the tasks that are ready now, and the run's status after it."""
+    """What a settlement led to.
+
+    Attributes:
+        ready: the tasks that are ready by it, the claimed one included.
+        status: the run's status after it.
+        claimed: the task that the worker goes on with.
+    """
 
     ready: Sequence[Ready]
     status: RunStatus
+    claimed: Claimed | None = None
 
 
 class RunStore(Protocol):
@@ -149,4 +220,66 @@ class RunStore(Protocol):
 
     def forget(self, run_id: str) -> None:
         """Drop all that is held of a run."""
+        ...
+
+
+class SharedRunStore(RunStore, Protocol):
+    """A store that several processes share: claims have a worker and a lease, and nobody's death stops a run.
+
+    Every change may be repeated by whoever does not know whether it was applied: the answer is the same again. A ready
+    task stands in the *outbox* until it is claimed, so that a lost wake-up only costs time.
+    """
+
+    def claim_for(
+        self, worker: str, run_id: str, instance: str, wanted: Sequence[Wanted], *, lease_s: float | None = None
+    ) -> Claim | Refusal:
+        """As ``claim``, for ``lease_s`` seconds (by default the store's own lease); a refusal has its reason."""
+        ...
+
+    def commit(
+        self,
+        run_id: str,
+        instance: str,
+        token: int,
+        *,
+        kind: str,
+        slots: Mapping[str, Any] | None,
+        outputs: Mapping[str, Any],
+        effects: Effects,
+        data: Mapping[str, Any] | None = None,
+        worker: str = "",
+        onward: Sequence[Onward] = (),
+        lease_s: float | None = None,
+    ) -> Settled | None:
+        """As in :class:`RunStore`; ``worker`` also claims the first task of ``onward`` that is to be had.
+
+        What the claim leads to stands in the answer's ``claimed``. Such a task never enters the outbox.
+        """
+        ...
+
+    def retry(self, run_id: str, instance: str, token: int, data: Mapping[str, Any], *, delay_s: float = 0.0) -> bool:
+        """As in :class:`RunStore`; until ``delay_s`` have passed, the task is neither due nor to be had."""
+        ...
+
+    def release(self, run_id: str, instance: str, token: int, *, again: bool = False) -> RunStatus | None:
+        """As in :class:`RunStore`; with ``again``, a running run makes the task ready: no try, no death is counted."""
+        ...
+
+    def beat(self, run_id: str, instance: str, token: int, *, lease_s: float | None = None) -> Beat:
+        """Extend the lease of an attempt."""
+        ...
+
+    def take_due(self, limit: int = 100, grace_s: float | None = None) -> Sequence[Due]:
+        """Entries of the outbox that are due. Each is due again ``grace_s`` later, which doubles up to 64 times.
+
+        What stopping runs have in the outbox is held instead, so that they end without workers.
+        """
+        ...
+
+    def reap(self, limit: int = 100) -> int:
+        """Make tasks whose lease has expired ready again, or quarantine them. Returns how many there were."""
+        ...
+
+    def tidy(self, limit: int = 100) -> int:
+        """Forget runs whose retention has passed. Returns how much was done; 0: nothing is left to do."""
         ...

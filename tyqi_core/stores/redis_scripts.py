@@ -1,0 +1,169 @@
+"""The scripts of the Redis store: put together, called, their faults told in our words."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, cast
+
+import redis
+
+from tyqi_core.errors import StoreError, UsageError
+from tyqi_core.failpoints import hit
+
+FLAGS: Final = {
+    "accept": "",
+    "beat": "allow-oom",
+    "cancel": "allow-oom",
+    "claim": "",
+    "commit": "",
+    "fail": "",
+    "forget": "allow-oom",
+    "read": "no-writes",
+    "reap": "",
+    "release": "allow-oom",
+    "resume": "",
+    "retry": "",
+    "take_due": "",
+    "tidy": "allow-oom",
+}
+"""Each script and what its ``#!lua`` line says: what frees memory or ends work may run when memory is used up."""
+
+CLAIMING: Final = frozenset({"claim", "commit", "read"})
+POINTS: Final = {
+    "accept": ("CP0", "CP1"),
+    "take_due": ("CP2", "CP3"),
+    "claim": ("CP4", "CP5"),
+    "commit": ("CP8", "CP9"),
+    "reap": ("CP13", "CP13.applied"),
+}
+"""Failpoints before a call and after its effect; those of other scripts are ``name`` and ``name.applied``."""
+
+Argument = str | bytes | int | float
+
+
+@cache
+def text_of(name: str, *, shebang: bool) -> bytes:
+    """A script as the server gets it."""
+    parts = ["common.lua", *(["claims.lua"] if name in CLAIMING else []), f"{name}.lua"]
+    folder = files("tyqi_core.stores") / "scripts"
+    body = "\n".join((folder / part).read_text(encoding="utf-8") for part in parts)
+    flags = FLAGS[name]
+    head = ("#!lua" + (f" flags={flags}" if flags else "") + "\n") if shebang else ""
+    return (head + body).encode()
+
+
+@cache
+def digest_of(name: str, *, shebang: bool) -> str:
+    """What the server calls the script."""
+    return hashlib.sha1(text_of(name, shebang=shebang), usedforsecurity=False).hexdigest()
+
+
+class Scripts:
+    """Calls scripts; a server that does not know one (new, or emptied) is given it within the same call."""
+
+    def __init__(self, client: redis.Redis, *, shebang: bool) -> None:
+        self._client: Any = client  # its stubs say that any answer may be awaitable
+        self._shebang = shebang
+
+    def call(self, name: str, key: str, arguments: Sequence[Argument]) -> Any:
+        """The script's answer.
+
+        Raises:
+            StoreError: the server is away, full, or holds what is no run.
+        """
+        before, after = POINTS.get(name) or (name, f"{name}.applied")
+        hit(before)
+        with translated():
+            try:
+                answer = self._client.execute_command("EVALSHA", self._digest(name), 1, key, *arguments)
+            except redis.exceptions.NoScriptError:
+                text = text_of(name, shebang=self._shebang)
+                answer = self._client.execute_command("EVAL", text, 1, key, *arguments)
+        hit(after)
+        return answer
+
+    def load(self) -> None:
+        """Give all scripts to the server: for a role that prepares it, where workers may call ``EVALSHA`` only."""
+        with translated():
+            for name in FLAGS:
+                self._client.script_load(text_of(name, shebang=self._shebang))
+
+    def _digest(self, name: str) -> str:
+        return digest_of(name, shebang=self._shebang)
+
+
+_CODES = ("STATE_CORRUPT", "PAYLOAD_MISSING")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Faults of the client and of the server as errors of ours."""
+    try:
+        yield
+    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, redis.exceptions.ReadOnlyError) as error:
+        raise StoreError(
+            f"the Redis server does not answer: {error}",
+            code="STORE_UNAVAILABLE",
+            remedy="Check that it runs and can be reached; the call may be repeated.",
+        ) from error
+    except redis.exceptions.OutOfMemoryError as error:
+        raise _full(error) from error
+    except redis.exceptions.ResponseError as error:
+        raise _of_response(error) from error
+
+
+def _full(error: Exception) -> StoreError:
+    remedy = "Give the server more memory or disk, or let runs end; the call may be repeated."
+    return StoreError(f"the Redis server refuses to write: {error}", code="STORE_FULL", remedy=remedy)
+
+
+def _of_response(error: Exception) -> StoreError:
+    text = str(error)
+    if text.startswith(("OOM", "MISCONF", "-OOM")):
+        return _full(error)
+    if "WRONGTYPE" in text:
+        return StoreError(f"a key of the store holds another type: {text}", code="STATE_CORRUPT")
+    for code in _CODES:
+        if text.startswith(code):
+            return StoreError(text.removeprefix(code).split(" script: ")[0].strip(), code=code)
+    return StoreError(f"the Redis server answered: {text}")
+
+
+def check_server(client: redis.Redis, *, old_server: bool) -> bool:
+    """Refuse a server that would lose runs. Returns whether its scripts take the ``#!lua`` line.
+
+    Raises:
+        UsageError: it evicts keys (``EVICTING_STORE``) or is older than 7.0 and not said to be so (``OLD_STORE``).
+    """
+    with translated():
+        info = cast("dict[str, Any]", client.info())
+        policy = _eviction_policy(client, info)
+    if policy != "noeviction":
+        raise UsageError(
+            f"the Redis server's maxmemory-policy is {policy or 'unknown'}: it would drop runs when memory is short",
+            code="EVICTING_STORE",
+            remedy="Set maxmemory-policy to noeviction, and keep caches on another server.",
+        )
+    version = str(info.get("redis_version", "0"))
+    if int(version.partition(".")[0]) >= 7:  # noqa: PLR2004
+        return True
+    if not old_server:
+        raise UsageError(
+            f"the Redis server is {version}; 7.0 or newer is needed",
+            code="OLD_STORE",
+            remedy="Install a newer one. Only the embedded server of a single machine may be older.",
+        )
+    return False
+
+
+def _eviction_policy(client: redis.Redis, info: dict[str, Any]) -> str:
+    """Asked of ``CONFIG``, which hosted servers forbid, else of ``INFO``."""
+    try:
+        found = cast("dict[str, str]", client.config_get("maxmemory-policy"))
+    except redis.exceptions.ResponseError:
+        found = {}
+    return str(found.get("maxmemory-policy") or info.get("maxmemory_policy") or "")

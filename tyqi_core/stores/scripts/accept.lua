@@ -1,0 +1,20 @@
+-- Create a run. ARGV: nonce, lifetime ms, retention ms, grace ms, event, values, ready.
+-- The same nonce again is the same call again.
+local key, nonce, life, keep, grace, event = prefix .. 'run:' .. ARGV[2], arg(), number(), number(), number(), arg()
+if redis.call('EXISTS', key) == 1 then
+  return redis.call('HGET', key, 'nonce') == nonce and 'OK' or 'EXISTS'
+end
+if redis.call('SISMEMBER', prefix .. 'trash', ARGV[2] .. '|') == 1 then return 'EXISTS' end -- not all of it is gone yet
+local puts, refs = values_of_call()
+local fault = missing(refs)
+if fault then return fault end
+local ready = ready_of_call()
+local run = {id = ARGV[2], key = key, status = 'running', live = 0, ended = false, exp = real + life, keep = keep, seq = 0}
+redis.call('HSET', key, 'nonce', nonce, 'exp', run.exp, 'keep', keep)
+expiring(run, '')
+record(run, event)
+expiring(run, ':e')
+put_values(run, puts, refs)
+make_ready(run, ready, now + grace)
+save(run)
+return 'OK'

@@ -1,0 +1,8 @@
+-- Extend a lease. ARGV: instance, token, lease ms.
+local run, fault = open(ARGV[2])
+if fault then return fault end
+local instance, token, length = arg(), number(), number()
+if not run or not current(run, instance, token) then return 'FENCED' end
+redis.call('ZADD', prefix .. 'leases', now + length, run.id .. '|' .. instance)
+lasting(run, 'leases')
+return run.status == 'running' and 'OK' or 'CANCEL'

@@ -1,0 +1,83 @@
+-- Settle a task and go on. ARGV: instance, token, nonce, grace ms, event, values, changes, ready, claims to try.
+-- Answer: what is kept (nonce, status, ready entries), then the claim's instance and the claim.
+local run, fault = open(ARGV[2])
+if fault then return fault end
+if not run then return {'NORUN'} end
+local instance, token, nonce, grace, event = arg(), number(), arg(), number(), arg()
+local puts, refs = values_of_call()
+local changes = {}
+for i = 1, number() do changes[i] = {arg(), number(), number()} end
+local ready, asks = ready_of_call(), {}
+for i = 1, number() do asks[i] = asked() end
+
+local task = current(run, instance, token)
+if not task then
+  local answer = kept(run, instance, token, 'commit')
+  if not answer then return {'FENCED'} end
+  for _, ask in ipairs(asks) do
+    local next_task = task_of(run, ask.instance)
+    if next_task and next_task.state == 'e' and next_task.nonce == ask.nonce then
+      return {answer, ask.instance, (grant(run, ask, next_task))}
+    end
+  end
+  return {answer}
+end
+fault = missing(refs)
+if fault then return fault end
+local values = {}
+for i, change in ipairs(changes) do values[i] = redis.call('HGET', run.key, 'c:' .. change[1]) end
+
+-- From here on everything is written.
+task.state, task.nonce, task.worker = 'd', '-', '-'
+write_task(run, instance, task)
+redis.call('ZREM', prefix .. 'leases', run.id .. '|' .. instance)
+run.live = run.live - 1
+record(run, event)
+put_values(run, puts, refs)
+local changed = {} -- one call may change a counter twice
+for i, change in ipairs(changes) do
+  local name = change[1]
+  local value = (changed[name] or tonumber(values[i] or change[2])) + change[3]
+  if value ~= 0 then
+    redis.call('HSET', run.key, 'c:' .. name, value)
+    changed[name] = value
+  else
+    redis.call('HDEL', run.key, 'c:' .. name)
+    changed[name] = change[2]
+    local action, target = string.match(name, '^(%a+):?(.*)$')
+    if action == 'ready' then
+      ready[#ready + 1] = {target}
+    elseif action == 'free' then
+      free_slots(run, target)
+    else
+      run.ended = true
+    end
+  end
+end
+local fresh = nil
+if run.status == 'running' then
+  local singles = {}
+  for _, entry in ipairs(ready) do singles[entry[1]] = not entry[2] end
+  for i = #asks, 1, -1 do
+    if singles[asks[i].instance] then fresh = asks[i].instance end
+  end
+end
+make_ready(run, ready, now + grace, fresh)
+end_if_over(run)
+local lines = {nonce, run.status}
+if run.status == 'running' then -- a stopping run holds them
+  for _, entry in ipairs(ready) do lines[#lines + 1] = entry[1] .. '|' .. (entry[2] or '') end
+end
+local reply = {table.concat(lines, '\n')}
+keep_answer(run, instance, token, 'commit', reply[1])
+if run.status == 'running' then
+  for _, ask in ipairs(asks) do
+    local claimed = (fresh == nil or ask.instance == fresh) and claim(run, ask, fresh ~= nil) or {''}
+    if claimed[1] == 'OK' then
+      reply[2], reply[3] = ask.instance, claimed
+      break
+    end
+  end
+end
+save(run)
+return reply
