@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
 import re
 from typing import Any
 
@@ -138,7 +137,7 @@ def test_a_type_accepts_itself_and_survives_its_own_json(kind: PortType) -> None
     again = PortType.parse(kind.to_json())
     assert again == kind
     assert hash(again) == hash(kind)
-    assert pickle.loads(pickle.dumps(kind)) == copy.deepcopy(kind) == kind  # noqa: S301  (our own bytes)
+    assert copy.deepcopy(kind) == kind
     if kind.is_list:
         assert kind.item().listed(kind.null_items) == kind
 
