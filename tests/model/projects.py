@@ -199,16 +199,18 @@ class Writer:
             branch = self.branch(tail)
             listed = {name for chain in self.heads[tail].values() if chain for name in chain.offers}
             for name in {*own, *listed}:
+                instead = self.instead(tail, name, own[name]) if name in own else None
                 if name in own:
-                    found.setdefault(name, []).append(own[name])
-                if name in listed and not (name in own and self.instead(tail, name, own[name])):
+                    found.setdefault(name, []).append(instead or own[name])
+                if name in listed and not instead:
                     found.setdefault(name, []).append(branch.get(name, Seen("nothing")))
         return {name: ones[0] if len(ones) == 1 and ones[0].kind != "nothing" else None for name, ones in found.items()}
 
-    def instead(self, tail: str, name: str, own: Seen) -> bool:
-        """Whether an error branch offers in a task's place what the task itself does when it succeeds."""
+    def instead(self, tail: str, name: str, own: Seen) -> Seen | None:
+        """What a task, or its error branch in its place, offers, if both do."""
         error = self.heads[tail].get(ERROR)
-        return "branches" not in self.tasks[tail] and error is not None and error.offers.get(name) == own
+        given = error.offers.get(name) if error else None
+        return given if given and given.kind == own.kind and "branches" not in self.tasks[tail] else None
 
     def branch(self, task: str) -> Visible:
         """What may be read as ``TASK.branch.NAME``."""

@@ -7,7 +7,7 @@ when the sub-chain has been gone through, however many tasks use it and however 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from tyqi_core.protocol.ports import PortType
@@ -132,7 +132,7 @@ class Slots:
             return True
         inner = self.held(*providers[0])
         for provider in providers[1:]:
-            inner = self._either(inner, self.held(*provider), provider[0])
+            inner = self._either(inner, provider[0], port)
         if inner is None:
             return False
         held.types.update({kind: origin for kind, origin in inner.types.items() if kind not in held.types})
@@ -149,11 +149,13 @@ class Slots:
         draft = self._drafts[next(iter(tasks))] if len(tasks) == 1 else None
         return draft is not None and draft.model.error_head is not None and not draft.model.branching
 
-    def _either(self, own: Held | None, instead: Held | None, task: str) -> Held | None:
-        if own is None or instead is None:
+    def _either(self, own: Held | None, task: str, port: str) -> Held | None:
+        """What a task puts out itself or, should it fail, its error branch in its place."""
+        instead = Held(skippable=task in self.skippable)
+        head = self._drafts[task].model.error_head or ""
+        if own is None or not self._merge(instead, f"{task} fails", head, port):
             return None
-        skippable = task in self.skippable or instead.skippable
-        return Held({**instead.types, **own.types}, skippable=skippable, fault=instead.fault, remedy=instead.remedy)
+        return replace(instead, types={**instead.types, **own.types})
 
     def _no_single(self, held: Held, way: str, head: str, port: str, providers: list[tuple[str, str]]) -> None:
         if held.fault:
