@@ -9,6 +9,7 @@ import pytest
 from tyqi_core.errors import ContractViolation
 from tyqi_core.node import LocalContext
 from tyqi_node_crack.nodes import Skeletonizer, WidthMeter
+from tyqi_node_crack.width import local_widths
 
 
 @pytest.fixture
@@ -116,3 +117,24 @@ def test_a_skeleton_of_another_size_is_refused_with_its_code(defaults):
     with pytest.raises(ContractViolation) as refused:
         WidthMeter().process(inputs, LocalContext(params=defaults("width")))
     assert refused.value.code == "SHAPE_MISMATCH"
+
+
+@pytest.fixture
+def one_thread():
+    """OpenCV as the runtime sets it for nodes of one core: it then takes other, quicker ways."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    yield
+    cv2.setNumThreads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_widths_are_exact_to_the_last_bit_and_so_the_same_each_time():
+    steps = np.random.default_rng(1).integers(2, 20, (30, 2))
+    for thickness in range(3, 40, 3):
+        mask = np.zeros((507, 509), np.uint8)  # rows begin at all kinds of places in memory
+        cv2.polylines(mask, [np.cumsum(steps, axis=0).astype(np.int32)], isClosed=False, color=255, thickness=thickness)
+        widths = local_widths(mask)
+        squares = np.rint(widths.astype(np.float64) ** 2)  # of distances between points of a grid: whole numbers
+        assert widths.any()
+        assert np.array_equal(widths, np.sqrt(squares).astype(np.float32)), thickness

@@ -90,7 +90,10 @@ def local_widths(mask: Mask) -> Floats:
     distance = cv2.distanceTransform(doubled, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     blocks = distance.reshape(mask.shape[0], 2, mask.shape[1], 2).max(axis=(1, 3))
     # The centre line may run a pixel beside the crest of the distance; the crest is what is wanted.
-    return cv2.dilate(blocks, np.ones((3, 3), np.uint8)).astype(np.float32, copy=False)
+    crest = cv2.dilate(blocks, np.ones((3, 3), np.uint8))
+    # The last bit of OpenCV's root depends on where in memory the picture lies. The squares are whole numbers: take
+    # the root of these again, and the widths are the same each time.
+    return np.sqrt(np.rint(crest.astype(np.float64) ** 2)).astype(np.float32)
 
 
 def measure(mask: Mask, skeleton: Mask) -> Cracks:
