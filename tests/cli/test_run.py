@@ -215,8 +215,10 @@ def test_a_damaged_payload_is_not_replayed(folder, tyqi):
 def test_ctrl_c_leaves_runs_that_can_be_resumed_to_the_same_result(folder, tyqi):
     pictures = folder / "pictures"
     pictures.mkdir()
-    for number in range(30):
-        picture(pictures / f"{number:02}.png", size=512)
+    picture(pictures / "00.png")  # quickly done, while the large ones still execute
+    large = picture(pictures / "01.png", size=1500)
+    for number in range(2, 12):
+        (pictures / f"{number:02}.png").write_bytes(large.read_bytes())
     command = [sys.executable, "-m", "tyqi_core.cli", "run", "project.yaml", "--inputs-dir", "pictures", "--out", "out"]
     process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60

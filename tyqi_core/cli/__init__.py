@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from tyqi_core.cli.lazy import LazyGroup
-from tyqi_core.cli.output import fail
+from tyqi_core.cli.output import fail, leave
 
 COMMANDS = {
     "run": ("tyqi_core.cli.run", "run", "Inspect pictures with a project, in this process."),
@@ -42,7 +40,7 @@ def main() -> None:
         code = cli(prog_name="tyqi", standalone_mode=False)  # an exit code is returned here, not raised
     except (click.ClickException, click.Abort, KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - the outermost door
         code = fail(error)
-    sys.exit(code if isinstance(code, int) else 0)
+    leave(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -17,6 +20,10 @@ from tyqi_core.errors import InputError, InternalError, TyqiError, UsageError
 
 DEFAULT_OUT = Path("tyqi-out")
 """Where results go if nobody says where."""
+_WORKER = "tyqi-worker"
+"""As in ``runtime.pool``, which a light command does not import."""
+_LAST_LOOK = 0.2
+"""Seconds for idle threads to end."""
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended."""
 
@@ -106,6 +113,24 @@ def fail(error: BaseException) -> int:
     traceback.print_exception(error)
     say("This is a bug of tyqi-core. Please report it with the lines above.")
     return 1
+
+
+def leave(code: int) -> NoReturn:
+    """End the process, at once if a node that was given up still executes.
+
+    An orderly end would take the interpreter from under it, and C++ code (OpenCV) then aborts the process.
+    """
+    deadline = time.monotonic() + _LAST_LOOK
+    for thread in threading.enumerate():
+        if thread.name == _WORKER:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                logging.shutdown()
+                with suppress(OSError, ValueError):
+                    sys.stdout.flush()
+                    sys.stderr.flush()
+                os._exit(code)
+    sys.exit(code)
 
 
 def _as_json(error: BaseException) -> Mapping[str, Any]:

@@ -18,6 +18,8 @@ class Job(NamedTuple):
     instance: str
 
 
+WORKER: Final = "tyqi-worker"
+"""The name of every thread of a pool."""
 RETIRE: Final = Job("", "")
 """Returned by a performance whose thread was replaced meanwhile: the thread ends."""
 
@@ -65,7 +67,7 @@ class WorkerPool:
             self._queue.put(RETIRE)
 
     def _start(self) -> None:
-        threading.Thread(target=self._work, name="tyqi-worker", daemon=True).start()
+        threading.Thread(target=self._work, name=WORKER, daemon=True).start()
 
     def _work(self) -> None:
         job: Job | None = None
