@@ -66,14 +66,16 @@ def test_the_json_document_is_readable_whatever_bytes_a_file_name_holds(shell):
 # -- Ctrl-C -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_stops_a_whole_batch_in_one_go_also_when_its_node_does_not_listen(shell, times):
+@pytest.mark.parametrize(
+    ("sent", "times"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1)], ids=["once", "twice", "sigterm"]
+)
+def test_ctrl_c_stops_a_whole_batch_in_one_go_also_when_its_node_does_not_listen(shell, sent, times):
     file, began = long_runs(shell)
     process = shell.process("run", file, *batch(shell, 6), "--threads", "2", "--json")
     try:
         wait_for(began, "begun")
         for _ in range(times):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(sent)
             if times > 1:
                 assert process.stderr.readline()  # 'Stopping' is said before the next one
         out, told = process.communicate(timeout=60)

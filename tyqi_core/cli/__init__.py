@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import click
 
 from tyqi_core.cli.lazy import LazyGroup
@@ -35,7 +37,11 @@ def cli() -> None:
 
 
 def main() -> None:
-    """The ``tyqi`` program: errors become one line on standard error and an exit code."""
+    """The ``tyqi`` program: errors become one line on standard error and an exit code.
+
+    A supervisor's SIGTERM stops a command as Ctrl-C does: what had begun can be resumed.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = cli(prog_name="tyqi", standalone_mode=False)  # an exit code is returned here, not raised
     except (click.ClickException, click.Abort, KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - the outermost door
