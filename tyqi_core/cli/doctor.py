@@ -58,10 +58,20 @@ def _as_json(finding: Finding) -> dict[str, Any]:
 def _look(*, probing: bool) -> Iterator[Finding]:
     yield Finding("python", "ok", f"{platform.python_version()} in {sys.prefix}")
     yield Finding("tyqi-core", "ok", version("tyqi-core"))
+    yield from _schemas()
     yield from _optional_packages()
     yield from _state_folder()
     yield from _hooks()
     yield from _nodes(probing=probing)
+
+
+def _schemas() -> Iterator[Finding]:
+    from tyqi_core.resources import data_folder
+
+    try:
+        yield Finding("schemas", "ok", f"{data_folder('schemas')} (for editors that complete YAML)")
+    except FileNotFoundError as error:
+        yield Finding("schemas", "fault", str(error), "pip install --force-reinstall tyqi-core")
 
 
 def _optional_packages() -> Iterator[Finding]:
