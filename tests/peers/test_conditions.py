@@ -1,4 +1,7 @@
-"""Threads that ask for conditions: each wish as a project."""
+"""Threads that ask for conditions: each wish as a project.
+
+The texts of these threads could not be had: each wish is rebuilt from a one-line account of it.
+"""
 
 from __future__ import annotations
 

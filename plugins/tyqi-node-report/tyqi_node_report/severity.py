@@ -7,7 +7,7 @@ decides. The rules and their default steps:
 figure              unit   steps                 where they come from
 ==================  =====  ====================  ==========================================================
 ``max_width``       mm     0.1, 1, 5, 15         bounds of the lower categories of visible damage to walls in
-                                                 BRE Digest 251, "Assessment of damage in low-rise buildings"
+                                                 BRE Digest 251 (not checked against its text)
 ``max_width``       px     1, 3, 6, 12           no norm: for pictures without a scale
 ``area_fraction``   1      0.0005, 0.01, 0.05,   no norm: share of the picture
                            0.15
