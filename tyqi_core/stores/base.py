@@ -14,7 +14,7 @@ Everything with an older token is *fenced*: it changes nothing and is told so.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
@@ -98,13 +98,67 @@ class Onward(NamedTuple):
     wanted: Sequence[Wanted]
 
 
+class Ask(NamedTuple):
+    """A claim of one task of one run, made together with others."""
+
+    run_id: str
+    instance: str
+    wanted: Sequence[Wanted]
+
+
+class Count(NamedTuple):
+    """A part of a node's history: ``amount`` is added to a field, or the field's maximum so far is kept."""
+
+    field: str
+    kind: Literal["add", "max"]
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """All that settles one attempt; the parts are those of :meth:`RunStore.commit`.
+
+    Attributes:
+        groups: path -> group, of tasks that may become ready by it and whose nodes take batches; a stored path may
+            hold ``[*]``.
+        node: whose history ``counts`` belong to, for example ``crack.segment@1``.
+        counts: what the execution took.
+    """
+
+    run_id: str
+    instance: str
+    token: int
+    kind: str
+    slots: Mapping[str, Any] | None
+    outputs: Mapping[str, Any]
+    effects: Effects
+    data: Mapping[str, Any] | None = None
+    groups: Mapping[str, str] = field(default_factory=dict)
+    node: str = ""
+    counts: Sequence[Count] = ()
+
+
+class Summary(NamedTuple):
+    """One run as a list of runs shows it. ``accepted_ms`` counts from the epoch."""
+
+    run_id: str
+    status: RunStatus
+    plan: str
+    accepted_ms: int
+    error: Mapping[str, Any] | None = None
+
+
 class Due(NamedTuple):
-    """Work that nobody has claimed in time. With ``stop``, the items ``first`` to ``stop - 1`` of a ``[*]`` path."""
+    """Work that waits to be claimed. With ``stop``, the items ``first`` to ``stop - 1`` of a ``[*]`` path.
+
+    ``plan`` is the digest of the run's plan.
+    """
 
     run_id: str
     path: str
     first: int = 0
     stop: int | None = None
+    plan: str = ""
 
     def instances(self) -> Iterator[str]:
         """The tasks that it stands for. Some of a range may have been claimed already."""
@@ -257,6 +311,27 @@ class SharedRunStore(RunStore, Protocol):
         """
         ...
 
+    def claim_many(
+        self, worker: str, asks: Sequence[Ask], *, lease_s: float | None = None
+    ) -> Sequence[Claim | Refusal]:
+        """Several claims, each as ``claim_for`` makes it, in one round trip; the answers in the same order."""
+        ...
+
+    def commit_many(
+        self,
+        settlements: Sequence[Settlement],
+        *,
+        worker: str = "",
+        onward: Sequence[Onward] = (),
+        lease_s: float | None = None,
+    ) -> Sequence[Settled | None]:
+        """Several settlements, each as ``commit`` makes it, in one round trip; ``onward`` goes with the last."""
+        ...
+
+    def cancel(self, run_id: str, *, give_up: bool = False) -> RunStatus:
+        """As in :class:`RunStore`; with ``give_up``, what executes is held at once, and its attempts are fenced."""
+        ...
+
     def retry(self, run_id: str, instance: str, token: int, data: Mapping[str, Any], *, delay_s: float = 0.0) -> bool:
         """As in :class:`RunStore`; until ``delay_s`` have passed, the task is neither due nor to be had."""
         ...
@@ -267,6 +342,14 @@ class SharedRunStore(RunStore, Protocol):
 
     def beat(self, run_id: str, instance: str, token: int, *, lease_s: float | None = None) -> Beat:
         """Extend the lease of an attempt."""
+        ...
+
+    def beat_many(self, attempts: Sequence[tuple[str, str, int]], *, lease_s: float | None = None) -> Sequence[Beat]:
+        """Extend the leases of several attempts (run, instance, token) in one round trip."""
+        ...
+
+    def waiting(self, group: str, limit: int = 100) -> Sequence[Due]:
+        """Tasks of a group that wait to be claimed, those that have waited longest first."""
         ...
 
     def take_due(self, limit: int = 100, grace_s: float | None = None) -> Sequence[Due]:

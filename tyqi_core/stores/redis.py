@@ -5,13 +5,9 @@ Needs the extra ``workers``. Nothing connects on import.
 
 from __future__ import annotations
 
-import json
-import os
 import re
-from binascii import crc32
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Self, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self, cast
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
@@ -20,11 +16,12 @@ from redis.exceptions import ConnectionError as AwayError
 from redis.exceptions import TimeoutError as LateError
 from redis.retry import Retry
 
-from tyqi_core.errors import InternalError, UsageError
-from tyqi_core.protocol.message import Event, event_line, parse_event_line
-from tyqi_core.scheduler import Change, Effects, Place, Ready
+from tyqi_core.errors import UsageError
+from tyqi_core.scheduler import Effects, Ready
+from tyqi_core.stores import redis_arguments as arguments
 from tyqi_core.stores.base import (
     ABSENT,
+    Ask,
     Beat,
     Claim,
     Claimed,
@@ -33,44 +30,19 @@ from tyqi_core.stores.base import (
     Refusal,
     RunStatus,
     Settled,
+    Settlement,
     Wanted,
 )
-from tyqi_core.stores.redis_scripts import Argument, Scripts, check_server, translated
-from tyqi_core.stores.redis_values import Packing, Reader, drop_payloads, fields_of, write_payloads
+from tyqi_core.stores.redis_reading import Options, RedisReading, status_of, unknown_run
+from tyqi_core.stores.redis_scripts import Argument, Scripts, check_server
+from tyqi_core.stores.redis_values import Packing, drop_payloads, write_payloads
 
-_DAY: Final = 86_400.0
+__all__ = ["Options", "RedisStore"]
+
 _RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_INSTANCE = re.compile(r"[A-Za-z0-9_/\[\]]{1,2000}")
-_ITEM = re.compile(r"(.*)\[(\d{1,9})\]/([^/]+)")
-_WORKER = re.compile(r"[A-Za-z0-9._@:-]{0,200}")
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a store behaves. All processes that share it use the same.
-
-    Attributes:
-        namespace: what its keys begin with.
-        shards: over how many tags runs are spread; only one server needs one.
-        lease_s: how long a worker may be silent.
-        grace_s: how long a ready task may wait for its first claim before the sweeper tells of it again.
-        deaths: at how many lost workers a task is quarantined.
-        deadline_s: how long a run may take.
-        retention_s: how long what a run holds is kept once it has ended; 0: until the next ``tidy``.
-        clock: milliseconds, for tests; by default the server's clock.
-    """
-
-    namespace: str = "tyqi"
-    shards: int = 1
-    lease_s: float = 30.0
-    grace_s: float = 5.0
-    deaths: int = 3
-    deadline_s: float = _DAY
-    retention_s: float = 7 * _DAY
-    clock: Callable[[], int] | None = None
-
-
-class RedisStore:
+class RedisStore(RedisReading):
     """A :class:`~tyqi_core.stores.base.SharedRunStore` in a Redis server.
 
     Args:
@@ -84,9 +56,9 @@ class RedisStore:
     """
 
     def __init__(self, client: redis.Redis, options: Options | None = None, *, old_server: bool = False) -> None:
-        self.options = options or Options()
-        self._client = client
-        self.scripts = Scripts(client, shebang=check_server(client, old_server=old_server))
+        super().__init__(
+            client, options or Options(), Scripts(client, shebang=check_server(client, old_server=old_server))
+        )
 
     @classmethod
     def connect(cls, url: str, options: Options | None = None, *, old_server: bool = False) -> Self:
@@ -112,8 +84,24 @@ class RedisStore:
 
     # -- runs --------------------------------------------------------------------------------------------------------
 
-    def accept(self, run_id: str, inputs: Mapping[str, Any], effects: Effects, data: Mapping[str, Any]) -> None:
-        """Create a run; see :class:`~tyqi_core.stores.base.RunStore`."""
+    def accept(
+        self,
+        run_id: str,
+        inputs: Mapping[str, Any],
+        effects: Effects,
+        data: Mapping[str, Any],
+        *,
+        groups: Mapping[str, str] | None = None,
+    ) -> None:
+        """Create a run; see :class:`~tyqi_core.stores.base.RunStore`. ``data["plan"]`` is kept as its plan's digest.
+
+        Args:
+            run_id: its id.
+            inputs: by name.
+            effects: what accepting does.
+            data: of its first event.
+            groups: of first tasks whose nodes take batches, by path.
+        """
         if not _RUN_ID.fullmatch(run_id):
             raise UsageError(
                 f"{run_id[:100]!r} is no id of a run",
@@ -124,66 +112,38 @@ class RedisStore:
         for name, value in inputs.items():
             if value is not ABSENT:
                 packing.add("", name, value)
-        write_payloads(self._client, self._prefix(run_id), packing)
+        write_payloads(self._client, self.prefix(run_id), packing)
         options = self.options
-        kept = _milliseconds(options.retention_s)
-        life = _milliseconds(options.deadline_s) + kept
-        head = (_nonce(), life, kept, _milliseconds(options.grace_s), _event("run.accepted", "", data))
-        answer = self._call("accept", run_id, *head, *packing.arguments(), *_ready_arguments(effects.ready))
+        kept = arguments.milliseconds(options.retention_s)
+        life = arguments.milliseconds(options.deadline_s) + kept
+        head = (arguments.nonce(), life, kept, arguments.milliseconds(options.grace_s), data.get("plan", ""))
+        told = arguments.event("run.accepted", "", data)
+        ready = (*arguments.ready_entries(effects.ready), *arguments.groups(groups or {}))
+        answer = self.call("accept", run_id, *head, told, *packing.arguments(), *ready)
         if answer != b"OK":
-            drop_payloads(self._client, self._prefix(run_id), packing)
+            drop_payloads(self._client, self.prefix(run_id), packing)
             raise UsageError(f"run {run_id} exists already", code="RUN_EXISTS", remedy="Choose another id.")
 
-    def cancel(self, run_id: str) -> RunStatus:
-        """Stop a run; see :class:`~tyqi_core.stores.base.RunStore`."""
-        return _status(self._known("cancel", run_id))
+    def cancel(self, run_id: str, *, give_up: bool = False) -> RunStatus:
+        """Stop a run; see :class:`~tyqi_core.stores.base.SharedRunStore`."""
+        return status_of(self.known("cancel", run_id, int(give_up)))
 
     def resume(self, run_id: str) -> Sequence[Ready]:
         """Make held tasks ready again; see :class:`~tyqi_core.stores.base.RunStore`."""
-        answer = self._known("resume", run_id, _nonce(), _milliseconds(self.options.grace_s))
+        answer = self.known("resume", run_id, arguments.nonce(), arguments.milliseconds(self.options.grace_s))
         if answer[0] == b"REFUSED":
             status = answer[1].decode()
-            raise UsageError(f"run {run_id} is {status}; only a failed or cancelled run can be resumed")
+            raise UsageError(
+                f"run {run_id} is {status}; only a failed or cancelled run can be resumed", code="NOT_RESUMABLE"
+            )
         return [_ready(line.decode()) for line in answer[1:]]
-
-    def status(self, run_id: str) -> RunStatus | None:
-        """The run's status; ``None`` for a run that is not held here."""
-        with translated():
-            found = self._client.hget(self._key(run_id), "status")
-        return None if found is None else _status(cast("bytes", found))
-
-    def error(self, run_id: str) -> Mapping[str, Any] | None:
-        """The first failure that stopped the run."""
-        with translated():
-            status, error = cast("list[bytes | None]", self._client.hmget(self._key(run_id), ["status", "error"]))
-        if status is None:
-            raise _unknown(run_id)
-        return None if error is None else cast("Mapping[str, Any]", json.loads(error))
-
-    def read(self, run_id: str, place: Place) -> Any:
-        """The value held at a place, or :data:`~tyqi_core.stores.base.ABSENT`."""
-        fields = fields_of(place)
-        raw, used = self._known("read", run_id, place.instance, len(fields), *fields)
-        return self._reader(run_id).value(place, raw, used)
-
-    def events(self, run_id: str, start: int = 0) -> Sequence[Event]:
-        """The run's events from number ``start`` on."""
-        key = self._key(run_id)
-        with translated():
-            pipeline = self._client.pipeline(transaction=False)
-            pipeline.exists(key)
-            pipeline.xrange(f"{key}:e", f"{start + 1}-0", "+")
-            known, entries = pipeline.execute()
-        if not known:
-            raise _unknown(run_id)
-        return [parse_event_line(fields[b"e"].decode()) for _, fields in entries]
 
     def forget(self, run_id: str) -> None:
         """Drop all that is held of a run, a bounded part of it a call."""
         self._forget(run_id, over=False)
 
     def _forget(self, run_id: str, *, over: bool) -> None:
-        while self._call("forget", run_id, 200, int(over)):
+        while self.call("forget", run_id, 200, int(over)):
             pass
 
     # -- attempts ----------------------------------------------------------------------------------------------------
@@ -192,17 +152,28 @@ class RedisStore:
         """Begin an attempt without a lease; see :class:`~tyqi_core.stores.base.RunStore`."""
         answer = self._claim("", run_id, instance, wanted, 0.0)
         if answer is None:
-            raise _unknown(run_id)
+            raise unknown_run(run_id)
         return answer if isinstance(answer, Claim) else None
 
     def claim_for(
         self, worker: str, run_id: str, instance: str, wanted: Sequence[Wanted], *, lease_s: float | None = None
     ) -> Claim | Refusal:
         """Begin an attempt; see :class:`~tyqi_core.stores.base.SharedRunStore`."""
-        if not _RUN_ID.fullmatch(run_id) or not _INSTANCE.fullmatch(instance):
+        if not _RUN_ID.fullmatch(run_id) or not arguments.INSTANCE.fullmatch(instance):
             return Refusal("UNKNOWN")
         answer = self._claim(worker, run_id, instance, wanted, self._lease(lease_s))
         return answer or Refusal("UNKNOWN")
+
+    def claim_many(
+        self, worker: str, asks: Sequence[Ask], *, lease_s: float | None = None
+    ) -> Sequence[Claim | Refusal]:
+        """Begin several attempts; see :class:`~tyqi_core.stores.base.SharedRunStore`."""
+        lease = self._lease(lease_s)
+        answers = self.scripts.call_many("claim", [self._claim_call(worker, *ask, lease) for ask in asks])
+        return [
+            self._granted_or_not(ask.run_id, ask.wanted, answer) or Refusal("UNKNOWN")
+            for ask, answer in zip(asks, answers, strict=True)
+        ]
 
     def commit(
         self,
@@ -220,23 +191,61 @@ class RedisStore:
         lease_s: float | None = None,
     ) -> Settled | None:
         """Settle a task and go on; see :class:`~tyqi_core.stores.base.SharedRunStore`."""
-        prefix, nonce = self._prefix(run_id), _nonce()
-        packing = Packing(frozenset(entry.items for entry in effects.ready if entry.items))
-        for name, value in (slots or {}).items():
-            packing.add(instance, name, value)
-        for export in effects.exports:
-            packing.export(export, outputs)
-        write_payloads(self._client, prefix, packing)
+        settlement = Settlement(run_id, instance, token, kind, slots, outputs, effects, data)
+        return self.commit_many([settlement], worker=worker, onward=onward, lease_s=lease_s)[0]
+
+    def commit_many(
+        self,
+        settlements: Sequence[Settlement],
+        *,
+        worker: str = "",
+        onward: Sequence[Onward] = (),
+        lease_s: float | None = None,
+    ) -> Sequence[Settled | None]:
+        """Settle several tasks and go on; see :class:`~tyqi_core.stores.base.SharedRunStore`."""
         lease = self._lease(lease_s) if worker else 0.0
-        head = (instance, token, nonce, _milliseconds(self.options.grace_s), _event(kind, instance, data))
-        changes = _change_arguments(effects.changes)
-        again = f"{instance}:{token}"  # who repeats this call is given the same claim
-        claims = (part for task in onward for part in self._ask(worker, task.instance, task.wanted, lease, again))
-        ready = _ready_arguments(effects.ready)
-        answer = self._known("commit", run_id, *head, *packing.arguments(), *changes, *ready, len(onward), *claims)
+        calls, packings = [], []
+        for number, settlement in enumerate(settlements, 1):
+            packing, nonce = _packed(settlement), arguments.nonce()
+            write_payloads(self._client, self.prefix(settlement.run_id), packing)
+            again = f"{settlement.instance}:{settlement.token}"  # who repeats this call is given the same claim
+            asks = onward if number == len(settlements) else ()
+            claims = [part for ask in asks for part in arguments.claim(worker, *ask, lease, again)]
+            calls.append(self._commit_call(settlement, packing, nonce, len(asks), claims))
+            packings.append((packing, nonce))
+        answers = self.scripts.call_many("commit", calls)
+        return [
+            self._settled(settlement, packing, nonce, onward, answer)
+            for settlement, (packing, nonce), answer in zip(settlements, packings, answers, strict=True)
+        ]
+
+    def _commit_call(
+        self, settlement: Settlement, packing: Packing, nonce: str, count: int, claims: Sequence[Argument]
+    ) -> tuple[str, Sequence[Argument]]:
+        run_id, effects = settlement.run_id, settlement.effects
+        told = arguments.event(settlement.kind, settlement.instance, settlement.data)
+        grace = arguments.milliseconds(self.options.grace_s)
+        return self.key(run_id), (
+            *(self.prefix(run_id), run_id, self.now()),
+            *(settlement.instance, settlement.token, nonce, grace, told),
+            *packing.arguments(),
+            *arguments.changes(effects.changes),
+            *arguments.ready_entries(effects.ready),
+            *arguments.groups(settlement.groups),
+            *arguments.sample(settlement.node, settlement.counts),
+            count,
+            *claims,
+        )
+
+    def _settled(
+        self, settlement: Settlement, packing: Packing, nonce: str, onward: Sequence[Onward], answer: Any
+    ) -> Settled | None:
+        run_id = settlement.run_id
+        if answer == [b"NORUN"]:
+            raise unknown_run(run_id)
         applied, status, *lines = answer[0].decode().split("\n") if answer[0] != b"FENCED" else ("", "")
         if applied != nonce:
-            drop_payloads(self._client, prefix, packing)
+            drop_payloads(self._client, self.prefix(run_id), packing)
         if not applied:
             return None
         claimed = self._claimed(run_id, onward, answer) if len(answer) > 1 else None
@@ -244,44 +253,54 @@ class RedisStore:
 
     def retry(self, run_id: str, instance: str, token: int, data: Mapping[str, Any], *, delay_s: float = 0.0) -> bool:
         """End the attempt; see :class:`~tyqi_core.stores.base.SharedRunStore`."""
-        event = _event("task.retried", instance, data)
-        return bool(self._known("retry", run_id, instance, token, _milliseconds(delay_s), event) == b"OK")
+        event = arguments.event("task.retried", instance, data)
+        return bool(self.known("retry", run_id, instance, token, arguments.milliseconds(delay_s), event) == b"OK")
 
     def fail(self, run_id: str, instance: str, token: int, error: Mapping[str, Any]) -> RunStatus | None:
         """Fail the run; see :class:`~tyqi_core.stores.base.RunStore`."""
-        event = _event("task.failed", instance, {"error": error})
-        return _unless_fenced(self._known("fail", run_id, instance, token, _json(error), event))
+        event = arguments.event("task.failed", instance, {"error": error})
+        return _unless_fenced(self.known("fail", run_id, instance, token, arguments.compact(error), event))
 
     def release(self, run_id: str, instance: str, token: int, *, again: bool = False) -> RunStatus | None:
         """Give a task back; see :class:`~tyqi_core.stores.base.SharedRunStore`."""
-        return _unless_fenced(self._known("release", run_id, instance, token, int(again)))
+        return _unless_fenced(self.known("release", run_id, instance, token, int(again)))
 
     def beat(self, run_id: str, instance: str, token: int, *, lease_s: float | None = None) -> Beat:
         """Extend the lease of an attempt."""
-        lease = _milliseconds(self._lease(lease_s))
-        return Beat(self._call("beat", run_id, instance, token, lease).decode())
+        lease = arguments.milliseconds(self._lease(lease_s))
+        return Beat(self.call("beat", run_id, instance, token, lease).decode())
+
+    def beat_many(self, attempts: Sequence[tuple[str, str, int]], *, lease_s: float | None = None) -> Sequence[Beat]:
+        """Extend the leases of several attempts; see :class:`~tyqi_core.stores.base.SharedRunStore`."""
+        lease = arguments.milliseconds(self._lease(lease_s))
+        calls = [
+            (self.key(run_id), (self.prefix(run_id), run_id, self.now(), instance, token, lease))
+            for run_id, instance, token in attempts
+        ]
+        return [Beat(answer.decode()) for answer in self.scripts.call_many("beat", calls)] if calls else []
+
+    def waiting(self, group: str, limit: int = 100) -> Sequence[Due]:
+        """Tasks of a group that wait; see :class:`~tyqi_core.stores.base.SharedRunStore`."""
+        shards = range(self.options.shards)
+        return [due for shard in shards for due in _due(self.sweep("waiting", shard, group, limit))][:limit]
 
     # -- the sweeper -------------------------------------------------------------------------------------------------
 
     def take_due(self, limit: int = 100, grace_s: float | None = None) -> Sequence[Due]:
         """Entries of the outbox that are due; see :class:`~tyqi_core.stores.base.SharedRunStore`."""
-        grace = _milliseconds(self.options.grace_s if grace_s is None else grace_s)
-        found = []
-        for shard in range(self.options.shards):
-            answer = [part.decode() for part in self._sweep("take_due", shard, limit, grace)]
-            for run_id, path, first, stop in zip(*[iter(answer)] * 4, strict=True):
-                found.append(Due(run_id, path, int(first or 0), int(stop) if stop else None))
-        return found
+        grace = arguments.milliseconds(self.options.grace_s if grace_s is None else grace_s)
+        shards = range(self.options.shards)
+        return [due for shard in shards for due in _due(self.sweep("take_due", shard, limit, grace))]
 
     def reap(self, limit: int = 100) -> int:
         """Take tasks from the dead; see :class:`~tyqi_core.stores.base.SharedRunStore`."""
-        return sum(self._sweep("reap", shard, limit, self.options.deaths) for shard in range(self.options.shards))
+        return sum(self.sweep("reap", shard, limit, self.options.deaths) for shard in range(self.options.shards))
 
     def tidy(self, limit: int = 100) -> int:
         """Forget runs whose retention has passed, free what was left to be freed. Returns how much was done."""
         done = 0
         for shard in range(self.options.shards):
-            freed, *runs = self._sweep("tidy", shard, limit)
+            freed, *runs = self.sweep("tidy", shard, limit)
             for run_id in runs:
                 self._forget(run_id.decode(), over=True)
             done += freed + len(runs)
@@ -289,71 +308,32 @@ class RedisStore:
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
-    def _prefix(self, run_id: str) -> str:
-        return self._shard_prefix(crc32(run_id.encode()) % self.options.shards)
-
-    def _shard_prefix(self, shard: int) -> str:
-        return f"{self.options.namespace}:{{s{shard}}}:"
-
-    def _key(self, run_id: str) -> str:
-        return f"{self._prefix(run_id)}run:{run_id}"
-
-    def _reader(self, run_id: str) -> Reader:
-        return Reader(self._client, self._prefix(run_id), run_id)
-
     def _lease(self, lease_s: float | None) -> float:
         return self.options.lease_s if lease_s is None else lease_s
-
-    def _now(self) -> str:
-        return "" if self.options.clock is None else str(self.options.clock())
-
-    def _call(self, script: str, run_id: str, *arguments: Argument) -> Any:
-        shared = (self._prefix(run_id), run_id, self._now())
-        return self.scripts.call(script, self._key(run_id), (*shared, *arguments))
-
-    def _sweep(self, script: str, shard: int, *arguments: Argument) -> Any:
-        prefix = self._shard_prefix(shard)
-        return self.scripts.call(script, f"{prefix}outbox", (prefix, "", self._now(), *arguments))
-
-    def _known(self, script: str, run_id: str, *arguments: Argument) -> Any:
-        answer = self._call(script, run_id, *arguments)
-        if answer in (b"NORUN", [b"NORUN"]):
-            raise _unknown(run_id)
-        return answer
 
     def _claim(
         self, worker: str, run_id: str, instance: str, wanted: Sequence[Wanted], lease_s: float
     ) -> Claim | Refusal | None:
         """``None``: there is no such run."""
-        answer = self._call("claim", run_id, *self._ask(worker, instance, wanted, lease_s, _nonce()))
+        answer = self.scripts.call("claim", *self._claim_call(worker, run_id, instance, wanted, lease_s))
+        return self._granted_or_not(run_id, wanted, answer)
+
+    def _claim_call(
+        self, worker: str, run_id: str, instance: str, wanted: Sequence[Wanted], lease_s: float
+    ) -> tuple[str, Sequence[Argument]]:
+        shared = (self.prefix(run_id), run_id, self.now())
+        return self.key(run_id), (*shared, *arguments.claim(worker, instance, wanted, lease_s, arguments.nonce()))
+
+    def _granted_or_not(self, run_id: str, wanted: Sequence[Wanted], answer: Any) -> Claim | Refusal | None:
         if answer[0] == b"OK":
             return self._granted(run_id, wanted, answer)
         if answer[0] == b"NORUN":
             return None
         return Refusal(answer[0].decode(), answer[1] / 1000 if len(answer) > 1 else 0.0)
 
-    def _ask(
-        self, worker: str, instance: str, wanted: Sequence[Wanted], lease_s: float, nonce: str
-    ) -> Iterator[Argument]:
-        """A claim as the scripts read it."""
-        if not _WORKER.fullmatch(worker):
-            raise UsageError(f"{worker[:100]!r} is no name of a worker", code="BAD_WORKER")
-        match = _ITEM.fullmatch(instance)
-        yield instance
-        yield f"{match[1]}[*]/{match[3]}" if match else ""
-        yield match[2] if match else ""
-        head: tuple[Argument, ...] = (worker, _milliseconds(lease_s), nonce, len(wanted))
-        yield from head
-        for place, required in wanted:
-            fields = fields_of(place)
-            yield int(required)
-            yield place.instance
-            yield len(fields)
-            yield from fields
-
     def _granted(self, run_id: str, wanted: Sequence[Wanted], answer: Sequence[Any]) -> Claim:
         _, token, tries, deaths, skip, *found = answer
-        reader = self._reader(run_id)
+        reader = self.reader(run_id)
         values = [
             reader.value(want.place, raw, used) for want, raw, used in zip(wanted, found[::2], found[1::2], strict=True)
         ]
@@ -366,35 +346,21 @@ class RedisStore:
         return Claimed(instance, self._granted(run_id, wanted, answer[2]))
 
 
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)
+def _packed(settlement: Settlement) -> Packing:
+    """The values that a settlement writes."""
+    effects = settlement.effects
+    packing = Packing(frozenset(entry.items for entry in effects.ready if entry.items))
+    for name, value in (settlement.slots or {}).items():
+        packing.add(settlement.instance, name, value)
+    for export in effects.exports:
+        packing.export(export, settlement.outputs)
+    return packing
 
 
-def _nonce() -> str:
-    return os.urandom(8).hex()
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
-
-
-def _event(kind: str, subject: str, data: Mapping[str, Any] | None) -> str:
-    """An event's line from behind its time on; the script puts the time before it."""
-    return event_line(Event(0, kind, subject, data))[2:]
-
-
-def _ready_arguments(ready: Sequence[Ready]) -> Iterator[Argument]:
-    yield len(ready)
-    for entry in ready:
-        if not _INSTANCE.fullmatch(entry.path.replace("[*]", "")):
-            raise InternalError(f"{entry.path[:100]!r} is no path of a task")
-        yield from (entry.path, "" if entry.items is None else entry.items)
-
-
-def _change_arguments(changes: Sequence[Change]) -> Iterator[Argument]:
-    yield len(changes)
-    for change in changes:
-        yield from change
+def _due(answer: Sequence[bytes]) -> Iterator[Due]:
+    parts = [part.decode() for part in answer]
+    for run_id, path, first, stop, plan in zip(*[iter(parts)] * 5, strict=True):
+        yield Due(run_id, path, int(first or 0), int(stop) if stop else None, plan)
 
 
 def _ready(line: str) -> Ready:
@@ -402,13 +368,5 @@ def _ready(line: str) -> Ready:
     return Ready(path, int(items) if items else None)
 
 
-def _status(answer: bytes) -> RunStatus:
-    return cast("RunStatus", answer.decode())
-
-
 def _unless_fenced(answer: bytes) -> RunStatus | None:
-    return None if answer == b"FENCED" else _status(answer)
-
-
-def _unknown(run_id: str) -> UsageError:
-    return UsageError(f"there is no run {run_id}", code="UNKNOWN_RUN")
+    return None if answer == b"FENCED" else status_of(answer)

@@ -29,6 +29,7 @@ FLAGS: Final = {
     "retry": "",
     "take_due": "",
     "tidy": "allow-oom",
+    "waiting": "",
 }
 """Each script and what its ``#!lua`` line says: what frees memory or ends work may run when memory is used up."""
 
@@ -84,6 +85,32 @@ class Scripts:
                 text = text_of(name, shebang=self._shebang)
                 answer = self._client.execute_command("EVAL", text, 1, key, *arguments)
         hit(after)
+        return answer
+
+    def call_many(self, name: str, calls: Sequence[tuple[str, Sequence[Argument]]]) -> list[Any]:
+        """The answers to several calls of one script, given as key and arguments, in one round trip.
+
+        Raises:
+            StoreError: as :meth:`call`; of the first call that failed.
+        """
+        if len(calls) == 1:
+            return [self.call(name, *calls[0])]
+        before, after = POINTS.get(name) or (name, f"{name}.applied")
+        hit(before)
+        with translated():
+            pipeline = self._client.pipeline(transaction=False)
+            for key, arguments in calls:
+                pipeline.execute_command("EVALSHA", self._digest(name), 1, key, *arguments)
+            answers = pipeline.execute(raise_on_error=False)
+        hit(after)
+        return [self._answer(name, call, answer) for call, answer in zip(calls, answers, strict=True)]
+
+    def _answer(self, name: str, call: tuple[str, Sequence[Argument]], answer: Any) -> Any:
+        if isinstance(answer, redis.exceptions.NoScriptError):
+            return self.call(name, *call)
+        if isinstance(answer, Exception):
+            with translated():
+                raise answer
         return answer
 
     def load(self) -> None:

@@ -1,6 +1,7 @@
--- Create a run. ARGV: nonce, lifetime ms, retention ms, grace ms, event, values, ready.
+-- Create a run. ARGV: nonce, lifetime ms, retention ms, grace ms, plan, event, values, ready, groups.
 -- The same nonce again is the same call again.
-local key, nonce, life, keep, grace, event = prefix .. 'run:' .. ARGV[2], arg(), number(), number(), number(), arg()
+local key, nonce, life, keep = prefix .. 'run:' .. ARGV[2], arg(), number(), number()
+local grace, plan, event = number(), arg(), arg()
 if redis.call('EXISTS', key) == 1 then
   return redis.call('HGET', key, 'nonce') == nonce and 'OK' or 'EXISTS'
 end
@@ -8,13 +9,16 @@ if redis.call('SISMEMBER', prefix .. 'trash', ARGV[2] .. '|') == 1 then return '
 local puts, refs = values_of_call()
 local fault = missing(refs)
 if fault then return fault end
-local ready = ready_of_call()
+local ready, groups = ready_of_call(), groups_of_call()
 local run = {id = ARGV[2], key = key, status = 'running', live = 0, ended = false, exp = real + life, keep = keep, seq = 0}
-redis.call('HSET', key, 'nonce', nonce, 'exp', run.exp, 'keep', keep)
+redis.call('HSET', key, 'nonce', nonce, 'exp', run.exp, 'keep', keep, 'plan', plan)
+redis.call('ZADD', prefix .. 'runs', real, run.id)
+lasting(run, 'runs')
 expiring(run, '')
 record(run, event)
 expiring(run, ':e')
 put_values(run, puts, refs)
+group_tasks(run, groups)
 make_ready(run, ready, now + grace)
 save(run)
 return 'OK'

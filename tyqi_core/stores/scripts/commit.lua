@@ -1,5 +1,25 @@
--- Settle a task and go on. ARGV: instance, token, nonce, grace ms, event, values, changes, ready, claims to try.
+-- Settle a task and go on. ARGV: instance, token, nonce, grace ms, event, values, changes, ready, groups, sample,
+-- claims to try.
 -- Answer: what is kept (nonce, status, ready entries), then the claim's instance and the claim.
+local REMEMBERED = 90 * 86400000 -- ms that a node's history outlives its last executions
+
+local function remember(sample)
+  if sample.node == '' then return end
+  local key = prefix .. 'hist:' .. sample.node
+  for _, part in ipairs(sample) do
+    if part[2] == 'add' then
+      redis.call('HINCRBY', key, part[1], part[3])
+    elseif part[3] > tonumber(redis.call('HGET', key, part[1]) or '0') then
+      redis.call('HSET', key, part[1], part[3])
+    end
+  end
+  if tonumber(redis.call('HGET', key, 'n') or '1') % 64 == 1 then
+    redis.call('SADD', prefix .. 'hist', sample.node)
+    redis.call('PEXPIRE', prefix .. 'hist', REMEMBERED)
+    redis.call('PEXPIRE', key, REMEMBERED)
+  end
+end
+
 local run, fault = open(ARGV[2])
 if fault then return fault end
 if not run then return {'NORUN'} end
@@ -7,7 +27,7 @@ local instance, token, nonce, grace, event = arg(), number(), arg(), number(), a
 local puts, refs = values_of_call()
 local changes = {}
 for i = 1, number() do changes[i] = {arg(), number(), number()} end
-local ready, asks = ready_of_call(), {}
+local ready, groups, sample, asks = ready_of_call(), groups_of_call(), sample_of_call(), {}
 for i = 1, number() do asks[i] = asked() end
 
 local task = current(run, instance, token)
@@ -62,7 +82,9 @@ if run.status == 'running' then
     if singles[asks[i].instance] then fresh = asks[i].instance end
   end
 end
+group_tasks(run, groups)
 make_ready(run, ready, now + grace, fresh)
+remember(sample)
 end_if_over(run)
 local lines = {nonce, run.status}
 if run.status == 'running' then -- a stopping run holds them

@@ -24,7 +24,7 @@ end
 -- The run as a table, or nil; second, an error reply if what is stored is no run.
 local function open(id)
   local key = prefix .. 'run:' .. id
-  local got = redis.pcall('HMGET', key, 'status', 'live', 'ended', 'exp', 'keep', 'error')
+  local got = redis.pcall('HMGET', key, 'status', 'live', 'ended', 'exp', 'keep', 'error', 'grouped')
   local count = redis.pcall('XLEN', key .. ':e')
   if got.err or (type(count) == 'table' and count.err) then
     return nil, redis.error_reply('STATE_CORRUPT run ' .. id .. ' holds a key of another type')
@@ -35,7 +35,7 @@ local function open(id)
     return nil, redis.error_reply('STATE_CORRUPT run ' .. id .. ' has no usable counts')
   end
   return {id = id, key = key, status = got[1], live = live, ended = got[3] == '1', exp = exp, keep = keep,
-          error = got[6] or nil, seq = count}
+          error = got[6] or nil, grouped = got[7] == '1', seq = count}
 end
 
 local function save(run)
@@ -106,8 +106,20 @@ end
 
 -- Entries of the outbox ----------------------------------------------------------------------------------------------
 
-local function enter(run, entry, due)
+-- The index of the group that an entry belongs to: where nodes that take batches find what waits for them.
+local function group_of(run, entry)
+  local group = run.grouped and redis.call('HGET', run.key, 'g:' .. entry)
+  return group and 'group:' .. group
+end
+
+-- `from`: when it may be claimed, if not at once.
+local function enter(run, entry, due, from)
   if redis.call('HSET', run.key .. ':w', entry, 0) == 1 then expiring(run, ':w') end
+  local group = group_of(run, entry)
+  if group then
+    redis.call('ZADD', prefix .. group, from or now, run.id .. '|' .. entry)
+    lasting(run, group)
+  end
   redis.call('ZADD', prefix .. 'outbox', due, run.id .. '|' .. entry)
   lasting(run, 'outbox')
 end
@@ -115,6 +127,8 @@ end
 local function leave(run, entry)
   redis.call('HDEL', run.key .. ':w', entry)
   redis.call('ZREM', prefix .. 'outbox', run.id .. '|' .. entry)
+  local group = group_of(run, entry)
+  if group then redis.call('ZREM', prefix .. group, run.id .. '|' .. entry) end
 end
 
 local function forget_range(run, range)
@@ -150,6 +164,7 @@ local function end_if_over(run)
   redis.call('ZADD', prefix .. 'ended', now + run.keep, run.id)
   lasting(run, 'ended')
   redis.call('SREM', prefix .. 'stopping', run.id)
+  redis.call('PUBLISH', run.key .. ':done', run.status)
 end
 
 -- The sweeper holds what a stopping run has in the outbox.
@@ -278,4 +293,27 @@ local function ready_of_call()
     ready[i] = {arg(), number()}
   end
   return ready
+end
+
+-- The groups that tasks belong to, by path; of those alone whose nodes take batches.
+local function groups_of_call()
+  local groups = {}
+  for i = 1, number() do
+    groups[i] = {arg(), arg()}
+  end
+  return groups
+end
+
+local function group_tasks(run, groups)
+  for _, pair in ipairs(groups) do
+    redis.call('HSET', run.key, 'g:' .. pair[1], pair[2], 'grouped', 1)
+    run.grouped = true
+  end
+end
+
+-- What an execution of a node took: {node, {field, 'add' or 'max', amount} ...}.
+local function sample_of_call()
+  local sample = {node = arg()}
+  for i = 1, number() do sample[i] = {arg(), arg(), number()} end
+  return sample
 end

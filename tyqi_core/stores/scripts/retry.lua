@@ -8,7 +8,7 @@ if not task then return kept(run, instance, token, 'retry') or 'FENCED' end
 task.state, task.nonce, task.after = 'w', '-', now + delay
 write_task(run, instance, task)
 redis.call('ZREM', prefix .. 'leases', run.id .. '|' .. instance)
-enter(run, instance, now + delay)
+enter(run, instance, now + delay, now + delay)
 record(run, event)
 if run.status ~= 'running' then stop(run) end
 keep_answer(run, instance, token, 'retry', 'OK')

@@ -1,5 +1,5 @@
 -- Outbox entries that are due; each is put off by a grace that doubles. ARGV: limit, grace ms.
--- Answer: run, path, first item or '', behind the last item or ''.
+-- Answer: run, path, first item or '', behind the last item or '', plan.
 local limit, grace = number(), number()
 local outbox = prefix .. 'outbox'
 
@@ -47,6 +47,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', outbox, '-inf', now, 'LIMIT'
     reply[#reply + 1] = entry
     reply[#reply + 1] = items and tostring(redis.call('BITPOS', key .. ':b:' .. entry, 0)) or ''
     reply[#reply + 1] = items or ''
+    reply[#reply + 1] = redis.call('HGET', key, 'plan') or ''
   end
 end
 return reply
