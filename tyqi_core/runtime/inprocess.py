@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any, Self
 from tyqi_core.catalog.catalog import Catalog
 from tyqi_core.errors import InputError, NodeError, TaskCancelled, TaskTimeout, TyqiError, UsageError
 from tyqi_core.runtime.context import ProgressListener, TaskContext
+from tyqi_core.runtime.endings import Ending, attributed, branched, completed, skipped
 from tyqi_core.runtime.execute import Executable, Executed, RunInputs, described, pinned
 from tyqi_core.runtime.instances import Instances, Key, Slot
 from tyqi_core.runtime.pool import RETIRE, Job, WorkerPool
 from tyqi_core.runtime.run import Attempt, Inputs, Loader, Recorder, RunHandle, RunResult, RunUnderWay
 from tyqi_core.runtime.timer import Timer
 from tyqi_core.runtime.watch import Watch
-from tyqi_core.scheduler import ERROR_SLOT, Ready, Result, after_failure, effects, locate, start, task_id
+from tyqi_core.scheduler import Ready, after_failure, effects, locate, start, task_id
 from tyqi_core.stores.base import ABSENT, TERMINAL, Claim, RunStatus
 from tyqi_core.stores.memory import MemoryStore, RunState
 from tyqi_core.workflow.plan import Plan
@@ -37,8 +38,6 @@ log = logging.getLogger("tyqi.runtime")
 
 _SETTLING = 1.0
 """Seconds that a run which was given up has to become settled."""
-_SKIPPED = Result("skipped")
-_FAILED = Result("failed")
 
 
 class InProcessRuntime:
@@ -77,7 +76,7 @@ class InProcessRuntime:
         self._listener = listener
         self._watch = Watch(hooks)
         self._inputs = RunInputs(plan)
-        self._instances = Instances(catalog)
+        self._instances: Instances[Job] = Instances(catalog)
         self._executables: dict[str, tuple[Executable, Key]] = {}
         for task in plan.tasks.values():
             manifest = pinned(catalog, task.node)
@@ -211,13 +210,13 @@ class InProcessRuntime:
             self.store.cancel(run_id)
         return self._onward(run_id, first.ready)
 
-    def _claim(self, run: RunUnderWay, job: Job, executable: Executable, slot: Slot) -> Job | None:
+    def _claim(self, run: RunUnderWay, job: Job, executable: Executable, slot: Slot[Job]) -> Job | None:
         claim = self.store.claim(job.run_id, job.instance, executable.wanted(job.instance))
         if claim is None:
             self._end_if_over(job.run_id)
             return None
         if claim.skip:
-            return self._settle(job, executable, claim, "task.skipped", _SKIPPED)
+            return self._settle(job, executable, claim, skipped())
         context = TaskContext(job.run_id, job.instance, executable.task.params, "cpu", self._listener)
         attempt = Attempt(job, executable, claim, context, slot)
         run.attempts[job.instance, claim.token] = attempt
@@ -242,34 +241,19 @@ class InProcessRuntime:
         if run.attempts.pop((job.instance, attempt.claim.token), None) is None:
             return RETIRE  # given up meanwhile: another thread took this one's place
         if isinstance(answer, Executed):
-            outputs, result = answer.outputs, answer.result
-            return self._settle(
-                job, executable, attempt.claim, "task.completed", result, outputs=outputs, data=_story(result)
-            )
+            return self._settle(job, executable, attempt.claim, completed(answer))
         return self._failed(run, job, executable, attempt.claim, answer)
 
-    def _settle(
-        self,
-        job: Job,
-        executable: Executable,
-        claim: Claim,
-        kind: str,
-        result: Result,
-        *,
-        outputs: Mapping[str, Any] | None = None,
-        data: Mapping[str, Any] | None = None,
-    ) -> Job | None:
-        task = executable.task
-        outputs = outputs or {}
+    def _settle(self, job: Job, executable: Executable, claim: Claim, ending: Ending) -> Job | None:
         settled = self.store.commit(
             job.run_id,
             job.instance,
             claim.token,
-            kind=kind,
-            slots=outputs if task.readers or task.kept or ERROR_SLOT in outputs else None,
-            outputs=outputs,
-            effects=effects(self.plan, job.instance, result),
-            data=data,
+            kind=ending.kind,
+            slots=ending.slots(executable.task),
+            outputs=ending.outputs,
+            effects=effects(self.plan, job.instance, ending.result),
+            data=ending.data,
         )
         if settled is None:
             return None
@@ -300,9 +284,7 @@ class InProcessRuntime:
             self.store.release(job.run_id, job.instance, claim.token)
             self._end_if_over(job.run_id)
             return None
-        if isinstance(error, TaskCancelled):
-            error = NodeError(error.message, code=error.code)
-        error.task, error.node = job.instance, executable.task.node.id
+        error = attributed(error, job.instance, executable.task)
         body = error.to_json()
         verdict = after_failure(executable.task, claim.tries, error)
         match verdict.action:
@@ -311,10 +293,9 @@ class InProcessRuntime:
                 if self.store.retry(job.run_id, job.instance, claim.token, data):
                     self._submit_later(run, job, verdict.delay)
             case "skip":
-                return self._settle(job, executable, claim, "task.skipped", _SKIPPED, data={"error": body})
+                return self._settle(job, executable, claim, skipped(body))
             case "branch":
-                slots = {ERROR_SLOT: body}
-                return self._settle(job, executable, claim, "task.failed", _FAILED, outputs=slots, data={"error": body})
+                return self._settle(job, executable, claim, branched(body))
             case "fail":
                 self.store.fail(job.run_id, job.instance, claim.token, body)
                 self._end_if_over(job.run_id)
@@ -381,9 +362,3 @@ class InProcessRuntime:
         self._runs.pop(run_id, None)
         run.result = RunResult(run_id, status, error=error.to_json() if error else None)
         run.done.set()
-
-
-def _story(result: Result) -> Mapping[str, Any] | None:
-    if result.outcome is not None:
-        return {"outcome": result.outcome}
-    return {"count": result.count} if result.count is not None else None

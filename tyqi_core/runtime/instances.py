@@ -12,6 +12,7 @@ import os
 import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from tyqi_core.catalog.catalog import Catalog
 from tyqi_core.catalog.manifest import Manifest
@@ -20,15 +21,16 @@ from tyqi_core.node import Node
 from tyqi_core.protocol.foreign import imported
 from tyqi_core.runtime.context import TaskContext
 from tyqi_core.runtime.execute import described
-from tyqi_core.runtime.pool import Job
 from tyqi_core.workflow.plan import PlanTask
 
 Key = tuple[str, str, str, str]
+Job = TypeVar("Job")
+"""What is parked: whatever a runtime calls one thing to do."""
 log = logging.getLogger("tyqi.instances")
 
 
 @dataclass(slots=True, eq=False)
-class Slot:
+class Slot(Generic[Job]):
     """One instance and who is in it."""
 
     key: Key
@@ -41,7 +43,7 @@ class Slot:
     building: threading.Lock = field(default_factory=threading.Lock)
 
 
-class Instances:
+class Instances(Generic[Job]):
     """The nodes that live in this process.
 
     Args:
@@ -52,7 +54,7 @@ class Instances:
     def __init__(self, catalog: Catalog, memory_mb: int | None = None) -> None:
         self._catalog = catalog
         self._limit = memory_mb or _half_of_memory()
-        self._slots: OrderedDict[Key, Slot] = OrderedDict()
+        self._slots: OrderedDict[Key, Slot[Job]] = OrderedDict()
         self._lock = threading.Lock()
         self._cores = 0
 
@@ -61,8 +63,11 @@ class Instances:
         setup = {name: task.params[name] for name in manifest.setup_params if name in task.params}
         return (manifest.id, manifest.version, manifest.resources.device, json.dumps(setup, sort_keys=True))
 
-    def enter(self, key: Key, manifest: Manifest, job: Job) -> Slot | None:
+    def enter(self, key: Key, manifest: Manifest, job: Job) -> Slot[Job] | None:
         """Take the instance for ``job``. ``None``: it is busy; the job is parked and comes back from :meth:`leave`."""
+        return self._enter(key, manifest, job)
+
+    def _enter(self, key: Key, manifest: Manifest, job: Job | None) -> Slot[Job] | None:
         with self._lock:
             slot = self._slots.get(key)
             if slot is None:
@@ -71,12 +76,17 @@ class Instances:
             else:
                 self._slots.move_to_end(key)
             if slot.users and not slot.thread_safe:
-                slot.parked.append(job)
+                if job is not None:
+                    slot.parked.append(job)
                 return None
             slot.users += 1
             return slot
 
-    def leave(self, slot: Slot) -> Job | None:
+    def enter_if_free(self, key: Key, manifest: Manifest) -> Slot[Job] | None:
+        """As :meth:`enter`, for one who does something else while it is busy: nothing is parked."""
+        return self._enter(key, manifest, None)
+
+    def leave(self, slot: Slot[Job]) -> Job | None:
         """Give the instance back. Returns a parked job, which now must be run by the caller's runtime."""
         with self._lock:
             slot.users -= 1
@@ -86,7 +96,7 @@ class Instances:
             _tear_down(slot)
         return job
 
-    def abandon(self, slot: Slot) -> list[Job]:
+    def abandon(self, slot: Slot[Job]) -> list[Job]:
         """Give up an instance whose attempt never came back. Its parked jobs are returned; a new one serves them."""
         with self._lock:
             if self._slots.get(slot.key) is slot:
@@ -95,7 +105,7 @@ class Instances:
             slot.parked.clear()
             return parked
 
-    def node(self, slot: Slot, manifest: Manifest, ctx: TaskContext) -> Node:
+    def node(self, slot: Slot[Job], manifest: Manifest, ctx: TaskContext) -> Node:
         """The living node of an entered slot, built on first use; ``ctx`` is told its device.
 
         Raises:
@@ -116,7 +126,7 @@ class Instances:
         for slot in slots:
             _tear_down(slot)
 
-    def _build(self, slot: Slot, manifest: Manifest, ctx: TaskContext) -> Node:
+    def _build(self, slot: Slot[Job], manifest: Manifest, ctx: TaskContext) -> Node:
         try:
             node = self._catalog.activate(manifest)()
             self._limit_threads(manifest.resources.cores)
@@ -174,7 +184,7 @@ def _device(manifest: Manifest) -> str:
     return "cpu"
 
 
-def _tear_down(slot: Slot) -> None:
+def _tear_down(slot: Slot[Job]) -> None:
     if slot.node is None:
         return
     try:

@@ -72,7 +72,7 @@ class Attempt:
     executable: Executable
     claim: Claim
     context: TaskContext
-    slot: Slot
+    slot: Slot[Job]
 
 
 @dataclass(slots=True)
