@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tyqi_core.catalog.catalog import Catalog
 from tyqi_core.errors import InputError, InvalidProject, Problem, UsageError
+from tyqi_core.runtime.distributed.queues import QUEUES
 from tyqi_core.settings import Settings
 
 if TYPE_CHECKING:
+    from celery import Celery
+
     from tyqi_core.runtime.context import ProgressListener
+    from tyqi_core.runtime.distributed.attempts import Attempt
+    from tyqi_core.runtime.distributed.durations import Durations
+    from tyqi_core.runtime.distributed.engine import Engine
+    from tyqi_core.runtime.distributed.settling import Messenger
+    from tyqi_core.runtime.distributed.sweeper import Sweeper
     from tyqi_core.runtime.inprocess import InProcessRuntime
     from tyqi_core.runtime.record import RunRecord
     from tyqi_core.runtime.replay import Comparison
     from tyqi_core.runtime.run import RunHandle, RunResult
+    from tyqi_core.stores.redis import RedisStore
     from tyqi_core.workflow.plan import Plan
+
+    Show = Callable[[Sequence[Attempt]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +207,91 @@ def node_project(node_id: str, catalog: Catalog, params: Mapping[str, Any] | Non
     except InvalidProject as error:  # nobody wrote the lines of this project: the parameter is the place
         raise InvalidProject(_of_parameter(problem) for problem in error.problems) from None
     return Project(plan, source)
+
+
+def open_store(settings: Settings) -> RedisStore:
+    """The store of runs on workers.
+
+    Raises:
+        UsageError: no server is named, or it would lose runs.
+        StoreError: it is away.
+    """
+    from tyqi_core.stores.redis import Options, RedisStore
+
+    if not settings.redis:
+        raise UsageError(
+            "no Redis server is named, and none was started here",
+            code="NO_STORE",
+            remedy="Start 'tyqi up', or name a server: TYQI_REDIS=redis://127.0.0.1:6379/0.",
+        )
+    options = Options(
+        namespace=settings.namespace,
+        lease_s=settings.lease_s,
+        grace_s=settings.grace_s,
+        retention_s=settings.keep_runs_hours * 3600,
+    )
+    return RedisStore.connect(settings.redis, options)
+
+
+def open_celery(settings: Settings, queues: Iterable[str] = QUEUES) -> Celery:
+    """The Celery application on the broker that the settings name."""
+    from tyqi_core.runtime.distributed.broker import BrokerOptions, celery_app
+
+    options = BrokerOptions(settings.broker or settings.redis, settings.redis or None, settings.remote_control)
+    return celery_app(options, queues)
+
+
+def open_messenger(settings: Settings, durations: Durations | None = None) -> Messenger:
+    """What tells workers of ready tasks."""
+    from tyqi_core.runtime.distributed.durations import Durations
+    from tyqi_core.runtime.distributed.publisher import Publisher
+    from tyqi_core.runtime.distributed.settling import Messenger
+
+    return Messenger(Publisher(open_celery(settings)), (durations or Durations()).expected)
+
+
+def open_engine(
+    settings: Settings, catalog: Catalog, queues: Iterable[str], worker: str, show: Show | None = None
+) -> Engine:
+    """What executes tasks in a worker process."""
+    from tyqi_core.hooks import load_hooks
+    from tyqi_core.runtime.distributed.durations import Durations
+    from tyqi_core.runtime.distributed.engine import Engine
+
+    durations = Durations()
+    return Engine(
+        open_store(settings),
+        catalog,
+        open_messenger(settings, durations),
+        durations,
+        worker=worker,
+        queues=frozenset(queues),
+        hooks=load_hooks(),
+        show=show or _nobody,
+    )
+
+
+def open_sweeper(settings: Settings) -> Sweeper:
+    """What gives tasks to others that nobody took, or whose worker died."""
+    from tyqi_core.runtime.distributed.sweeper import Sweeper
+
+    return Sweeper(open_store(settings), open_messenger(settings))
+
+
+def open_node(node_id: str, catalog: Catalog, params: Mapping[str, Any]) -> InProcessRuntime:
+    """A runtime of one node alone.
+
+    Raises:
+        CatalogError: the node is not installed.
+        InvalidProject: the parameters do not fit.
+    """
+    from tyqi_core.runtime.inprocess import InProcessRuntime
+
+    return InProcessRuntime(node_project(node_id, catalog, params).plan, catalog, threads=1)
+
+
+def _nobody(_: object) -> None:
+    """Shows attempts to nobody."""
 
 
 def _of_parameter(problem: Problem) -> Problem:

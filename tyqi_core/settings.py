@@ -16,6 +16,14 @@ _KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "state": ((str,), "a path"),
     "threads": ((int,), "a whole number"),
     "retention_days": ((int, float), "a number of days"),
+    "redis": ((str,), "a URL such as redis://127.0.0.1:6379/0"),
+    "broker": ((str,), "a URL such as amqp://user:password@host:5672// or redis://host:6379/1"),
+    "namespace": ((str,), "a name"),
+    "lease_s": ((int, float), "a number of seconds"),
+    "grace_s": ((int, float), "a number of seconds"),
+    "keep_runs_hours": ((int, float), "a number of hours"),
+    "remote_control": ((bool,), "true or false"),
+    "shared_memory": ((bool,), "true or false"),
 }
 
 
@@ -28,11 +36,27 @@ class Settings:
             current folder.
         threads: how many tasks may execute at once in process; 0 means one a core, at least 4.
         retention_days: how long run records are kept; 0 keeps no payloads, so that runs cannot be replayed.
+        redis: the server that holds runs on workers; empty: none, or the one that ``tyqi up`` has started here.
+        broker: the message broker of the workers; empty: the same Redis server.
+        namespace: what the keys in Redis begin with; several installations may share a server.
+        lease_s: how long a worker may be silent before its tasks are given to others.
+        grace_s: how long a ready task may wait for a worker before it is told again; doubles.
+        keep_runs_hours: how long runs on workers are kept in Redis after their end.
+        remote_control: let Celery's ``inspect`` and Flower reach the workers.
+        shared_memory: hand large arrays to other processes of this machine by shared memory.
     """
 
     state: Path = field(default_factory=lambda: Path(".tyqi"))
     threads: int = 0
     retention_days: float = 30.0
+    redis: str = field(default="", repr=False)
+    broker: str = field(default="", repr=False)
+    namespace: str = "tyqi"
+    lease_s: float = 30.0
+    grace_s: float = 5.0
+    keep_runs_hours: float = 24.0
+    remote_control: bool = False
+    shared_memory: bool = True
 
     @classmethod
     def load(cls, folder: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -83,10 +107,47 @@ def _typed(name: str, value: Any, place: str, home: Path) -> Any:
                 return home / Path(str(value)).expanduser()
             case "threads":
                 return int(_at_least_zero(int(value)))
+            case "redis" | "broker":
+                return _url(str(value), name)
+            case "namespace":
+                return _name(str(value))
+            case "remote_control" | "shared_memory":
+                return value if isinstance(value, bool) else _BOOLEANS[value.lower()]
+            case "lease_s" | "grace_s":
+                return _above(0.2, float(value))
             case _:
                 return _at_least_zero(float(value))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, LookupError) as error:
+        if name in _SCHEMES:
+            raise UsageError(f"{place}: no usable URL for '{name}': {error}", code="SETTING") from None
         raise UsageError(f"{place}: {value!r} is no usable value for '{name}': {error}", code="SETTING") from error
+
+
+_BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+_SCHEMES = {
+    "redis": ("redis", "rediss", "unix"),
+    "broker": ("redis", "rediss", "redis+socket", "amqp", "amqps"),
+}
+
+
+def _url(value: str, name: str) -> str:
+    """A URL whose scheme can be used; what it holds is not repeated in the error, it may be a password."""
+    scheme = value.partition("://")[0]
+    if scheme not in _SCHEMES[name] or "://" not in value:
+        raise ValueError(f"expected {' or '.join(_SCHEMES[name])}, then ://")
+    return value
+
+
+def _name(value: str) -> str:
+    if not value.isascii() or not value.replace("-", "").replace("_", "").isalnum():
+        raise ValueError("expected letters, digits, dashes and underscores")
+    return value
+
+
+def _above(least: float, value: float) -> float:
+    if not least <= value < float("inf"):
+        raise ValueError(f"must be {least} or more")
+    return value
 
 
 def _at_least_zero(value: float) -> float:

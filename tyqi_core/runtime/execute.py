@@ -16,7 +16,6 @@ from tyqi_core.errors import (
     InternalError,
     NodeError,
     TaskCancelled,
-    TyqiError,
 )
 from tyqi_core.node import Context, Inputs, Node, Outcome
 from tyqi_core.protocol.ports import PortType, checker
@@ -38,6 +37,14 @@ class Executed:
 
     outputs: Mapping[str, Any]
     result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The inputs of one task, and the values that only its branch rules read."""
+
+    inputs: dict[str, Any]
+    visible: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +91,31 @@ class Executable:
         inputs, visible = self._bind(values)
         try:
             answer = _process(node, inputs, ctx)
-        except TyqiError as error:
-            raise error if isinstance(error, NodeError | TaskCancelled) else _failure(error) from error
+        except (NodeError, TaskCancelled):
+            raise
         except BaseException as error:
             raise _failure(error) from error
         return self._accept(answer, visible)
+
+    def bind(self, values: Sequence[Any]) -> Bound:
+        """The inputs of one task of a batch.
+
+        Raises:
+            ContractViolation: a value does not fit its port.
+        """
+        return Bound(*self._bind(values))
+
+    def accept(self, answer: Any, bound: Bound) -> Executed:
+        """What a node returned for one task of a batch, checked.
+
+        Raises:
+            NodeError: it is an exception, does not fit its ports, or its outcome cannot be decided.
+        """
+        if isinstance(answer, NodeError | TaskCancelled):
+            raise answer
+        if isinstance(answer, BaseException):
+            raise _failure(answer) from answer
+        return self._accept(answer, bound.visible)
 
     def _places(self, instance: str) -> tuple[Wanted, ...]:
         return tuple(Wanted(locate(self.plan, instance, source), required) for source, required in self._sources)
@@ -162,6 +189,24 @@ def _inputs_of(task: PlanTask, manifest: Manifest) -> list[_Input]:
         if name not in bound:
             inputs.append(_Input(name, _anything, port.default, constant=True))
     return inputs
+
+
+def process_batch(node: Node, items: Sequence[Bound], ctxs: Sequence[Context]) -> Sequence[Any]:
+    """One answer or exception for each task of a batch.
+
+    Raises:
+        NodeError: the node failed as a whole, or did not answer for each of them.
+    """
+    try:
+        answers = node.process_batch([item.inputs for item in items], ctxs)
+    except (NodeError, TaskCancelled):
+        raise
+    except BaseException as error:
+        raise _failure(error) from error
+    if not isinstance(answers, Sequence) or len(answers) != len(items):
+        found = f"{len(answers)} answers" if isinstance(answers, Sequence) else type(answers).__name__
+        raise ContractViolation(f"process_batch returned {found} for {len(items)} items")
+    return answers
 
 
 def _process(node: Node, inputs: Inputs, ctx: Context) -> Any:

@@ -21,7 +21,7 @@ from tyqi_core.errors import InputError, NodeError, TaskCancelled, TaskTimeout, 
 from tyqi_core.runtime.context import ProgressListener, TaskContext
 from tyqi_core.runtime.endings import Ending, attributed, branched, completed, skipped
 from tyqi_core.runtime.execute import Executable, Executed, RunInputs, described, pinned
-from tyqi_core.runtime.instances import Instances, Key, Slot
+from tyqi_core.runtime.instances import Instances, Key, Slot, instance_key
 from tyqi_core.runtime.pool import RETIRE, Job, WorkerPool
 from tyqi_core.runtime.run import Attempt, Inputs, Loader, Recorder, RunHandle, RunResult, RunUnderWay
 from tyqi_core.runtime.timer import Timer
@@ -80,7 +80,7 @@ class InProcessRuntime:
         self._executables: dict[str, tuple[Executable, Key]] = {}
         for task in plan.tasks.values():
             manifest = pinned(catalog, task.node)
-            self._executables[task.id] = Executable(plan, task, manifest), self._instances.key(task, manifest)
+            self._executables[task.id] = Executable(plan, task, manifest), instance_key(task, manifest)
         self._runs: dict[str, RunUnderWay] = {}
         self._lock = threading.Lock()
         self._timer = Timer()

@@ -58,11 +58,6 @@ class Instances(Generic[Job]):
         self._lock = threading.Lock()
         self._cores = 0
 
-    def key(self, task: PlanTask, manifest: Manifest) -> Key:
-        """The identity of the instance that serves a task."""
-        setup = {name: task.params[name] for name in manifest.setup_params if name in task.params}
-        return (manifest.id, manifest.version, manifest.resources.device, json.dumps(setup, sort_keys=True))
-
     def enter(self, key: Key, manifest: Manifest, job: Job) -> Slot[Job] | None:
         """Take the instance for ``job``. ``None``: it is busy; the job is parked and comes back from :meth:`leave`."""
         return self._enter(key, manifest, job)
@@ -159,6 +154,12 @@ class Instances(Generic[Job]):
                 del self._slots[key]
                 total -= slot.memory_mb
                 _tear_down(slot)
+
+
+def instance_key(task: PlanTask, manifest: Manifest) -> Key:
+    """The identity of the instance that serves a task."""
+    setup = {name: task.params[name] for name in manifest.setup_params if name in task.params}
+    return (manifest.id, manifest.version, manifest.resources.device, json.dumps(setup, sort_keys=True))
 
 
 def _device(manifest: Manifest) -> str:

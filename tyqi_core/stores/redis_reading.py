@@ -67,6 +67,26 @@ class RedisReading:
             found = self._client.hget(self.key(run_id), "status")
         return None if found is None else status_of(cast("bytes", found))
 
+    def statuses(self, run_ids: Sequence[str]) -> dict[str, RunStatus | None]:
+        """The status of each run."""
+        with translated():
+            pipeline = self._client.pipeline(transaction=False)
+            for run_id in run_ids:
+                pipeline.hget(self.key(run_id), "status")
+            found = pipeline.execute()
+        return {
+            run_id: None if status is None else status_of(status) for run_id, status in zip(run_ids, found, strict=True)
+        }
+
+    def look(self, run_id: str) -> tuple[RunStatus, Mapping[str, Any] | None, str]:
+        """A run's status, its error, the digest of its plan."""
+        with translated():
+            found = cast("list[bytes | None]", self._client.hmget(self.key(run_id), ["status", "error", "plan"]))
+        status, error, plan = found
+        if status is None:
+            raise unknown_run(run_id)
+        return status_of(status), None if error is None else json.loads(error), (plan or b"").decode()
+
     def error(self, run_id: str) -> Mapping[str, Any] | None:
         """The first failure that stopped the run."""
         with translated():

@@ -174,6 +174,8 @@ class Assembly:
             on_error=model.on_error,
             queue=draft.queue,
             outcomes=tuple(manifest.outcomes),
+            max_batch=manifest.batching.max_batch if manifest.batching else 0,
+            max_wait_ms=manifest.batching.max_wait_ms if manifest.batching else 0.0,
         )
 
 

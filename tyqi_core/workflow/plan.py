@@ -145,6 +145,8 @@ class PlanTask:
         on_error: what a final failure does: fail the run, skip the task, or take ``branches[ON_ERROR]``.
         queue: Celery queue, for example ``cpu.short``.
         outcomes: the outcomes that the node may return; empty for a node that is no condition.
+        max_batch: how many tasks of this node may be executed at once; 0 for a node that takes no batches.
+        max_wait_ms: how long the first task of a batch that is not full waits for others.
     """
 
     id: str
@@ -169,6 +171,8 @@ class PlanTask:
     on_error: Literal["fail", "skip", "branch"] = "fail"
     queue: str = "cpu.short"
     outcomes: tuple[str, ...] = ()
+    max_batch: int = 0
+    max_wait_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,10 @@ class Carrier(Protocol):
     def send(self, messages: Sequence[Message]) -> None:
         """Hand them over; the broker has them when this returns."""
 
+    def waiting(self, queue: str) -> int:
+        """How many messages wait in a queue."""
+        ...
+
     def close(self) -> None:
         """End the connection as the broker likes it."""
 
@@ -67,12 +71,19 @@ class RedisCarrier:
 
     def send(self, messages: Sequence[Message]) -> None:
         """See :class:`Carrier`."""
-        if self._channel is None:
-            self._channel = self._connection.channel()
-        pipeline = self._channel.client.pipeline(transaction=False)
+        pipeline = self._client().pipeline(transaction=False)
         for message in messages:
             pipeline.lpush(message.queue, _envelope(message))
         pipeline.execute()
+
+    def waiting(self, queue: str) -> int:
+        """See :class:`Carrier`."""
+        return int(self._client().llen(queue))
+
+    def _client(self) -> Any:
+        if self._channel is None:
+            self._channel = self._connection.channel()
+        return self._channel.client
 
     def close(self) -> None:
         """See :class:`Carrier`."""
@@ -106,6 +117,13 @@ class RabbitCarrier:
         while self._unconfirmed:
             self._connection.drain_events(timeout=max(until - time.monotonic(), 0.001))
 
+    def waiting(self, queue: str) -> int:
+        """See :class:`Carrier`."""
+        if self._channel is None:
+            self._open()
+        self._declare(queue)
+        return int(self._channel.queue_declare(queue, passive=True).message_count)
+
     def close(self) -> None:
         """See :class:`Carrier`."""
         self._connection.release()
@@ -132,12 +150,15 @@ class RabbitCarrier:
         self._channel = channel
 
     def _publish(self, message: Message) -> None:
-        if message.queue not in self._declared:
-            task_queue(message.queue, rabbit=True)(self._channel).declare()
-            self._declared.add(message.queue)
+        self._declare(message.queue)
         self._sent += 1
         self._unconfirmed.add(self._sent)
         self._channel.basic_publish(_rabbit_message(message), routing_key=message.queue, mandatory=True)
+
+    def _declare(self, queue: str) -> None:
+        if queue not in self._declared:
+            task_queue(queue, rabbit=True)(self._channel).declare()
+            self._declared.add(queue)
 
     def _confirmed(self, tag: int, multiple: bool) -> None:
         if multiple:

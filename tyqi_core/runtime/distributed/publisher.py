@@ -71,6 +71,20 @@ class Publisher:
         finally:
             self._lock.release()
 
+    def waiting(self, queue: str) -> int:
+        """How many messages wait in a queue; 0 where that cannot be found out now."""
+        if not self._lock.acquire(timeout=LOCK_S):
+            return 0
+        try:
+            self._carrier = carrier = self._carrier or carrier_for(self._app)
+            try:
+                return carrier.waiting(queue)
+            except carrier.faults:
+                self._drop(carrier)
+                return 0
+        finally:
+            self._lock.release()
+
     def close(self) -> None:
         """End the connection; the next ``publish`` makes a new one."""
         with self._lock:

@@ -1,0 +1,160 @@
+"""What a worker process holds: attempts under lease, and the errands of its threads."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from time import monotonic
+from typing import NamedTuple
+
+from tyqi_core.runtime.context import TaskContext
+from tyqi_core.runtime.distributed.library import Part, Task
+from tyqi_core.runtime.instances import Slot
+from tyqi_core.stores.base import Claim, Settlement
+
+
+class Finished(NamedTuple):
+    """An attempt that was executed, and what settles it."""
+
+    attempt: Attempt
+    settlement: Settlement
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """One claimed task.
+
+    Attributes:
+        began: when its execution began, by the monotonic clock; 0 before.
+        deadline: when it is to be given up, by the same clock.
+        told: why it was asked to stop: ``timeout``, ``cancel`` or ``fenced``; empty while it is wanted.
+        ended: it was settled by its deadline, and its thread has not come back yet.
+    """
+
+    task: Task
+    part: Part
+    claim: Claim
+    context: TaskContext
+    began: float = 0.0
+    deadline: float | None = None
+    told: str = ""
+    ended: bool = False
+
+    @property
+    def address(self) -> tuple[str, str, int]:
+        """Run, instance and token: what the store knows it by."""
+        return self.task.run_id, self.task.instance, self.claim.token
+
+
+class Attempts:
+    """The attempts of this process. Whoever ends one first, its thread or its deadline, settles it.
+
+    Args:
+        show: told of all attempts whenever what the supervisor must know has changed.
+    """
+
+    def __init__(self, show: Callable[[Sequence[Attempt]], None]) -> None:
+        self._held: dict[tuple[str, str, int], Attempt] = {}
+        self._lock = Lock()
+        self._show = show
+
+    def add(self, attempts: Iterable[Attempt]) -> None:
+        """Hold attempts that were claimed."""
+        with self._lock:
+            self._held.update((attempt.address, attempt) for attempt in attempts)
+            self._show(list(self._held.values()))
+
+    def take(self, attempt: Attempt) -> bool:
+        """Its thread ends an attempt. False: its deadline has ended it already."""
+        with self._lock:
+            return self._held.pop(attempt.address, None) is not None and not attempt.ended
+
+    def end(self, attempt: Attempt) -> bool:
+        """Its deadline ends an attempt, which is held until its thread comes back. False: its thread has ended it."""
+        with self._lock:
+            if attempt.ended or attempt.address not in self._held:
+                return False
+            attempt.ended = True
+            return True
+
+    def changed(self) -> None:
+        """Let the supervisor know what has changed in an attempt."""
+        with self._lock:
+            self._show(list(self._held.values()))
+
+    def all(self) -> list[Attempt]:
+        """What is held now."""
+        with self._lock:
+            return list(self._held.values())
+
+
+@dataclass(slots=True, eq=False)
+class Errand:
+    """What one thread has in hand: the tasks of a message, and what became ready by them.
+
+    The thread works it off. When a task takes long, the pulse takes everything else out of its hands.
+
+    Attributes:
+        waiting: ready tasks that are not claimed yet.
+        claimed: attempts that have not begun.
+        finished: executed attempts that are not settled yet.
+        oldest: since when the first of them waits to be settled.
+        slot: the node's instance that the thread has entered, for claimed attempts.
+        began: since when the thread executes a task; 0: it does not.
+        started, tasks: since when, and how many tasks, this thread goes on without asking who else waits.
+        yields: others wait; what becomes ready is sent.
+    """
+
+    waiting: deque[Task] = field(default_factory=deque)
+    claimed: deque[Attempt] = field(default_factory=deque)
+    finished: list[Finished] = field(default_factory=list)
+    oldest: float = 0.0
+    slot: Slot[Task] | None = None
+    began: float = 0.0
+    started: float = field(default_factory=monotonic)
+    tasks: int = 0
+    yields: bool = False
+    lock: Lock = field(default_factory=Lock)
+
+    def next_attempt(self) -> Attempt | None:
+        """The attempt to execute now."""
+        with self.lock:
+            return self.claimed.popleft() if self.claimed else None
+
+    def next_task(self) -> Task | None:
+        """The task to claim now."""
+        with self.lock:
+            return self.waiting.popleft() if self.waiting else None
+
+    def finish(self, finished: Finished) -> None:
+        """Have an attempt settled."""
+        with self.lock:
+            if not self.finished:
+                self.oldest = monotonic()
+            self.finished.append(finished)
+
+    def take_finished(self) -> list[Finished]:
+        """What is to be settled now."""
+        with self.lock:
+            finished, self.finished = self.finished, []
+            return finished
+
+    def take_waiting(self) -> list[Task]:
+        """Everything that is not claimed yet."""
+        with self.lock:
+            waiting = list(self.waiting)
+            self.waiting.clear()
+            return waiting
+
+    def take_claimed(self) -> list[Attempt]:
+        """Everything that has not begun."""
+        with self.lock:
+            claimed = list(self.claimed)
+            self.claimed.clear()
+            return claimed
+
+    def empty_handed(self) -> bool:
+        """Nothing is left to be claimed or executed."""
+        return not self.claimed and not self.waiting

@@ -1,0 +1,141 @@
+"""A worker process: the Celery application whose tasks are the nodes installed here.
+
+``tyqi worker`` starts and supervises such processes. Celery's own command serves too::
+
+    TYQI_QUEUES=cpu.short celery -A tyqi_core.worker worker -Q cpu.short
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from socket import gethostname
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+from celery import signals
+
+from tyqi_core.app import open_celery, open_engine, open_node
+from tyqi_core.catalog.catalog import Catalog
+from tyqi_core.runtime.distributed.broker import task_name
+from tyqi_core.runtime.distributed.direct import DirectCalls
+from tyqi_core.runtime.distributed.queues import QUEUES
+from tyqi_core.runtime.distributed.spreading import Stretch
+from tyqi_core.settings import Settings
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from tyqi_core.runtime.distributed.engine import Engine
+
+log = logging.getLogger("tyqi.worker")
+QUEUES_VARIABLE: Final = "TYQI_QUEUES"
+"""The queues that this process serves, separated by commas."""
+
+
+class Worker:
+    """The nodes of this environment as Celery tasks, and the engine that performs them, one a process.
+
+    Args:
+        settings: where store and broker are.
+        catalog: the nodes.
+        queues: those that are served.
+    """
+
+    def __init__(self, settings: Settings, catalog: Catalog, queues: Sequence[str]) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._queues = queues
+        self._lock = Lock()
+        self._engine: Engine | None = None
+        self._pid = 0
+        self._direct = DirectCalls(lambda node, params: open_node(node, catalog, params))
+        self.app: Celery = open_celery(settings, queues)
+        for entry in catalog.entries():
+            if entry.manifest is not None and entry.state != "broken":
+                self.app.task(self._body(entry.id), name=task_name(entry.id), shared=False)
+
+    def engine(self) -> Engine:
+        """The engine of this process; a forked child makes one of its own."""
+        if self._pid != os.getpid():
+            with self._lock:
+                if self._pid != os.getpid():
+                    self._engine = open_engine(self._settings, self._catalog, self._queues, self._name())
+                    self._pid = os.getpid()
+        assert self._engine is not None  # noqa: S101 - set above; for the type checker
+        return self._engine
+
+    def close(self) -> None:
+        """An orderly end of this process: nodes are torn down."""
+        self._direct.close()
+        if self._engine is not None and self._pid == os.getpid():
+            self._engine.close()
+            self._engine = None
+            self._pid = 0
+
+    @staticmethod
+    def _name() -> str:
+        return f"{gethostname()}:{os.getpid()}"
+
+    def _body(self, node_id: str) -> Callable[..., Any]:
+        def perform(
+            run_id: str | None = None, plan: str = "", *ready: Any, inputs: Any = None, params: Any = None
+        ) -> Any:
+            if run_id is None:
+                return self._direct.call(node_id, inputs or {}, params or {})
+            try:
+                stretches = [Stretch.from_json(part) for part in ready]
+            except ValueError as error:
+                log.warning("a message that nobody here has written is dropped: %s", error)
+                return None
+            self.engine().perform(str(run_id), str(plan), stretches)
+            return None
+
+        return perform
+
+
+_worker: Worker | None = None
+
+
+def this_worker() -> Worker:
+    """The worker of this process, made of its settings when it is first asked for."""
+    global _worker  # noqa: PLW0603 - Celery's signals know modules, not objects
+    if _worker is None:
+        queues = [name for name in os.environ.get(QUEUES_VARIABLE, "").split(",") if name] or list(QUEUES)
+        _worker = Worker(Settings.load(), Catalog.load(), queues)
+    return _worker
+
+
+def __getattr__(name: str) -> Any:
+    """``app`` and ``celery``, for Celery's command line: nothing connects on import."""
+    if name in {"app", "celery"}:
+        return this_worker().app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@signals.worker_process_init.connect
+def _begin_child(**_: Any) -> None:
+    this_worker().engine()
+
+
+@signals.worker_process_shutdown.connect
+def _end_child(**_: Any) -> None:
+    this_worker().close()
+
+
+@signals.worker_shutdown.connect
+def _end(**_: Any) -> None:
+    this_worker().close()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run ``celery worker`` with these arguments on this module's application."""
+    this_worker().app.worker_main(["worker", *arguments])
+
+
+if __name__ == "__main__":
+    from tyqi_core.worker import main as main_of_the_module  # the signals' own copy of this module
+
+    main_of_the_module(sys.argv[1:])
