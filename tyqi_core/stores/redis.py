@@ -79,7 +79,8 @@ class RedisStore(RedisReading):
         return cls(client, options, old_server=old_server)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections of this thread and of the pool; those of other threads end with them."""
+        self.scripts.close()
         self._client.close()
 
     # -- runs --------------------------------------------------------------------------------------------------------

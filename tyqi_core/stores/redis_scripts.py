@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -63,11 +65,65 @@ def digest_of(name: str, *, shebang: bool) -> str:
     return hashlib.sha1(text_of(name, shebang=shebang), usedforsecurity=False).hexdigest()
 
 
+class Line:
+    """A connection of each thread, for the calls on the path of every task.
+
+    redis-py's own way, through its pool and several wrappers, takes as much processor time as the call itself.
+
+    Args:
+        client: whose pool makes the connections, with its time-outs and retries.
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._pool: Any = client.connection_pool  # its stubs leave much of it untyped
+        self._mine = threading.local()
+
+    def exchange(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+        """The answers to commands that are sent in one go; a command that failed is answered by its error.
+
+        Raises:
+            redis.exceptions.ConnectionError: the server is away; what was retried did not help.
+        """
+        connection = self._connection()
+        packed = [part for command in commands for part in connection.pack_command(*command)]
+
+        def attempt() -> list[Any]:
+            connection.send_packed_command(packed)
+            return [self._answer(connection) for _ in commands]
+
+        try:
+            return cast("list[Any]", connection.retry.call_with_retry(attempt, lambda _: connection.disconnect()))
+        except BaseException:  # an answer that nobody has read would be taken for the next one's
+            connection.disconnect()
+            raise
+
+    @staticmethod
+    def _answer(connection: Any) -> Any:
+        try:
+            return connection.read_response()
+        except redis.exceptions.ResponseError as error:
+            if isinstance(error, redis.exceptions.ReadOnlyError):
+                raise
+            return error
+
+    def _connection(self) -> Any:
+        mine = self._mine
+        if getattr(mine, "pid", None) != os.getpid():  # a fork may not share its parent's socket
+            mine.connection, mine.pid = self._pool.make_connection(), os.getpid()
+        return mine.connection
+
+    def close(self) -> None:
+        """End this thread's connection."""
+        if getattr(self._mine, "pid", None) == os.getpid():
+            self._mine.connection.disconnect()
+
+
 class Scripts:
     """Calls scripts; a server that does not know one (new, or emptied) is given it within the same call."""
 
     def __init__(self, client: redis.Redis, *, shebang: bool) -> None:
-        self._client: Any = client  # its stubs say that any answer may be awaitable
+        self._client = client
+        self._line = Line(client)
         self._shebang = shebang
 
     def call(self, name: str, key: str, arguments: Sequence[Argument]) -> Any:
@@ -79,11 +135,11 @@ class Scripts:
         before, after = POINTS.get(name) or (name, f"{name}.applied")
         hit(before)
         with translated():
-            try:
-                answer = self._client.execute_command("EVALSHA", self._digest(name), 1, key, *arguments)
-            except redis.exceptions.NoScriptError:
-                text = text_of(name, shebang=self._shebang)
-                answer = self._client.execute_command("EVAL", text, 1, key, *arguments)
+            (answer,) = self._line.exchange([("EVALSHA", self._digest(name), 1, key, *arguments)])
+            if isinstance(answer, redis.exceptions.NoScriptError):
+                (answer,) = self._line.exchange([("EVAL", text_of(name, shebang=self._shebang), 1, key, *arguments)])
+            if isinstance(answer, Exception):
+                raise answer
         hit(after)
         return answer
 
@@ -98,10 +154,8 @@ class Scripts:
         before, after = POINTS.get(name) or (name, f"{name}.applied")
         hit(before)
         with translated():
-            pipeline = self._client.pipeline(transaction=False)
-            for key, arguments in calls:
-                pipeline.execute_command("EVALSHA", self._digest(name), 1, key, *arguments)
-            answers = pipeline.execute(raise_on_error=False)
+            digest = self._digest(name)
+            answers = self._line.exchange([("EVALSHA", digest, 1, key, *arguments) for key, arguments in calls])
         hit(after)
         return [self._answer(name, call, answer) for call, answer in zip(calls, answers, strict=True)]
 
@@ -112,6 +166,10 @@ class Scripts:
             with translated():
                 raise answer
         return answer
+
+    def close(self) -> None:
+        """End this thread's connection."""
+        self._line.close()
 
     def load(self) -> None:
         """Give all scripts to the server: for a role that prepares it, where workers may call ``EVALSHA`` only."""
