@@ -258,9 +258,11 @@ def open_engine(
     from tyqi_core.runtime.distributed.durations import Durations
     from tyqi_core.runtime.distributed.engine import Engine
 
-    durations = Durations()
+    store = open_store(settings)
+    durations = Durations(lambda: {node: _mean(counts) for node, counts in store.history().items()})
+    durations.refresh()
     return Engine(
-        open_store(settings),
+        store,
         catalog,
         open_messenger(settings, durations),
         durations,
@@ -288,6 +290,11 @@ def open_node(node_id: str, catalog: Catalog, params: Mapping[str, Any]) -> InPr
     from tyqi_core.runtime.inprocess import InProcessRuntime
 
     return InProcessRuntime(node_project(node_id, catalog, params).plan, catalog, threads=1)
+
+
+def _mean(counts: Mapping[str, int]) -> tuple[int, float]:
+    count = counts.get("n", 0)
+    return count, counts.get("us", 0) / max(1, count) / 1e6
 
 
 def _nobody(_: object) -> None:

@@ -135,9 +135,9 @@ class Client:
             TimeoutError: the end did not come in time.
             UsageError: there is no such run.
         """
-        for _ in self.wait_for([run_id], timeout):
-            return self.result(run_id, events=events)
-        raise TimeoutError(f"run {run_id} has not ended")
+        if not list(self.wait_for([run_id], timeout)):
+            raise TimeoutError(f"run {run_id} has not ended")
+        return self.result(run_id, events=events)
 
     def wait_for(self, run_ids: Sequence[str], timeout: float | None = None) -> Iterator[str]:
         """The ids of runs in the order in which they end; stops early when ``timeout`` seconds are over.
@@ -222,10 +222,10 @@ class Client:
         """
         status = self.store.cancel(run_id)
         if status not in TERMINAL:
-            any(True for _ in self.wait_for([run_id], grace))
+            list(self.wait_for([run_id], grace))
             status = self.store.cancel(run_id, give_up=True)
         if status not in TERMINAL:
-            any(True for _ in self.wait_for([run_id], max(grace, _LOOK_S)))
+            list(self.wait_for([run_id], max(grace, _LOOK_S)))
         return self.store.status(run_id) or status
 
     def resume(self, run_id: str) -> str:

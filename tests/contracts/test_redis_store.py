@@ -142,10 +142,10 @@ def test_events_are_kept_in_the_form_of_event_line(redis_store, redis_client):
     redis_store.fail("run", "T1[0]/B", redis_store.claim("run", "T1[0]/B", ()).token, {"code": "E", "message": "/"})
     redis_store.take_due()
     redis_store.resume("run")
-    stored = [fields[b"e"].decode() for _, fields in redis_client.xrange("tyqi:{s0}:run:run:e")]
+    entries = [fields[b"e"].decode() for _, fields in redis_client.xrange("tyqi:{s0}:run:run:e")]
     events = redis_store.events("run")
-    assert stored == [event_line(event) for event in events]
-    assert redis_store.events("run", 3) == events[3:]
+    assert "\n".join(entries).split("\n") == [event_line(event) for event in events]
+    assert [redis_store.events("run", first) for first in range(20)] == [events[first:] for first in range(20)]
     assert [event.time_ns for event in events] == sorted(event.time_ns for event in events)
 
 

@@ -21,7 +21,7 @@ MUTANTS = {
         "redis.call('ZADD', outbox, now + grace * 2 ^",
         "redis.call('ZREM', outbox, '', 2 ^",
     ),
-    "no answer is kept": ("redis.call('HGET', run.key .. ':a', instance)", "nil"),
+    "no answer is kept": ("get(run, 'a:' .. instance)", "nil"),
     "a lease outlives its attempt": (
         "redis.call('ZREM', prefix .. 'leases', run.id .. '|' .. instance)\n  hold(",
         "hold(",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from binascii import crc32
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -60,6 +62,7 @@ class RedisReading:
         self.options = options
         self.scripts = scripts
         self._client = client
+        self._ears = threading.local()
 
     def status(self, run_id: str) -> RunStatus | None:
         """The run's status; ``None`` for a run that is not held here."""
@@ -198,28 +201,45 @@ class RedisReading:
         Only ends from now on are heard, and one may be lost when the connection breaks: ask for the status as well.
         """
         channels = {f"{self.key(run_id)}:done": run_id for run_id in run_ids}
-        client: Any = self._client  # its stubs leave this untyped
-        with translated(), client.pubsub(ignore_subscribe_messages=True) as ear:
+        with translated(), self._listening() as ear:
             ear.subscribe(*channels)
+            try:
+                yield lambda seconds: _heard(ear, channels, seconds)
+            finally:
+                ear.unsubscribe(*channels)
 
-            def next_end(seconds: float) -> str | None:
-                with translated():
-                    message: Any = ear.get_message(timeout=seconds)
-                return channels[message["channel"].decode()] if message else None
-
-            yield next_end
+    @contextmanager
+    def _listening(self) -> Iterator[Any]:
+        """A subscription of this thread, kept for the next time: connecting costs as much as a short run."""
+        mine = self._ears
+        ear = getattr(mine, "ear", None) if getattr(mine, "pid", None) == os.getpid() else None
+        client: Any = self._client  # its stubs leave this untyped
+        ear = ear or client.pubsub(ignore_subscribe_messages=True)
+        mine.ear = None  # who listens again within gets another one
+        try:
+            yield ear
+        except BaseException:
+            ear.close()
+            raise
+        mine.ear, mine.pid = ear, os.getpid()
 
     def events(self, run_id: str, start: int = 0) -> Sequence[Event]:
         """The run's events from number ``start`` on."""
         key = self.key(run_id)
         with translated():
-            pipeline = self._client.pipeline(transaction=False)
-            pipeline.exists(key)
-            pipeline.xrange(f"{key}:e", f"{start + 1}-0", "+")
-            known, entries = pipeline.execute()
+            known = self._client.exists(key)
+            first = self._entry_with(key, start) if start else "-"
+            entries: Any = self._client.xrange(f"{key}:e", first, "+")
         if not known:
             raise unknown_run(run_id)
-        return [parse_event_line(fields[b"e"].decode()) for _, fields in entries]
+        lines = [line for _, fields in entries for line in fields[b"e"].decode().split("\n")]
+        number = int(entries[0][0].partition(b"-")[0]) - 1 if entries else start
+        return [parse_event_line(line) for line in lines[max(0, start - number) :]]
+
+    def _entry_with(self, key: str, number: int) -> str:
+        """The stream entry that holds event ``number``, if there is one already: entries hold one or several."""
+        found: Any = self._client.xrevrange(f"{key}:e", f"{number + 1}-0", "-", count=1)
+        return found[0][0].decode() if found else "-"
 
     # -- calls ----------------------------------------------------------------------------------------------------
 
@@ -267,6 +287,12 @@ def _status(answer: bytes) -> RunStatus:
 
 def _unknown(run_id: str) -> UsageError:
     return UsageError(f"there is no run {run_id}", code="UNKNOWN_RUN")
+
+
+def _heard(ear: Any, channels: Mapping[str, str], seconds: float) -> str | None:
+    with translated():
+        message = ear.get_message(timeout=seconds)
+    return channels.get(message["channel"].decode()) if message else None
 
 
 def status_of(answer: bytes) -> RunStatus:

@@ -135,10 +135,10 @@ class Engine:
         answers = self._answers(errand.slot, together)
         seconds = (perf_counter() - begun) / len(together)
         errand.began = 0.0
-        self._durations.note(attempt.part.task, seconds)
+        self._durations.note(attempt.part.task, seconds, len(together))
         for one, answer in zip(together, answers, strict=True):
             if self._attempts.take(one):
-                self._ended(errand, one, answer, seconds)
+                self._ended(errand, one, answer)
             else:
                 self._come_back_late(errand)
 
@@ -170,10 +170,10 @@ class Engine:
             error = NodeError(described(raised), code="INTERNAL")
         return [error] * len(together)
 
-    def _ended(self, errand: Errand, attempt: Attempt, answer: Answer, seconds: float) -> None:
+    def _ended(self, errand: Errand, attempt: Attempt, answer: Answer) -> None:
         task, claim = attempt.task, attempt.claim
         if isinstance(answer, Executed):
-            history = self._durations.counts(attempt.part.task, seconds)
+            history = self._durations.counts(attempt.part.task)
             errand.finish(Finished(attempt, self._settler.settlement(task, claim.token, completed(answer), *history)))
             if not attempt.part.executable.manifest.idempotent:
                 self._finisher.settle(errand)

@@ -10,13 +10,15 @@ local puts, refs = values_of_call()
 local fault = missing(refs)
 if fault then return fault end
 local ready, groups = ready_of_call(), groups_of_call()
-local run = {id = ARGV[2], key = key, status = 'running', live = 0, ended = false, exp = real + life, keep = keep, seq = 0}
+local run = {id = ARGV[2], key = key, status = 'running', live = 0, ended = false, exp = real + life, keep = keep, seq = 0,
+             known = {}, set = {}, gone = {}, lines = {}}
 redis.call('HSET', key, 'nonce', nonce, 'exp', run.exp, 'keep', keep, 'plan', plan)
 redis.call('ZADD', prefix .. 'runs', real, run.id)
 lasting(run, 'runs')
 expiring(run, '')
+redis.call('SADD', key .. ':own', 'self') -- no key: a reason for the set, and its expiry, to stay
+expiring(run, ':own')
 record(run, event)
-expiring(run, ':e')
 put_values(run, puts, refs)
 group_tasks(run, groups)
 make_ready(run, ready, now + grace)

@@ -1,6 +1,6 @@
 -- Begin an attempt. ARGV: the claim.
 local ask = asked()
-local run, fault = open(ARGV[2])
+local run, fault = open(ARGV[2], {'t:' .. ask.instance})
 if fault then return fault end
 if not run then
   redis.call('ZREM', prefix .. 'outbox', ARGV[2] .. '|' .. ask.instance)

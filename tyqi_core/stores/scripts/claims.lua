@@ -61,7 +61,7 @@ local REFUSALS = {d = 'DONE', q = 'QUARANTINED', h = 'CANCELLED'}
 local function entry_of(run, ask, task)
   if redis.call('HEXISTS', run.key .. ':w', ask.instance) == 1 then return ask.instance end
   if task or ask.range == '' then return nil, 'UNKNOWN' end
-  local items = tonumber(redis.call('HGET', run.key, 'q:' .. ask.range) or '0')
+  local items = tonumber(get(run, 'q:' .. ask.range) or '0')
   if ask.index >= items or redis.call('GETBIT', run.key .. ':b:' .. ask.range, ask.index) == 1 then
     return nil, 'UNKNOWN'
   end
@@ -74,7 +74,7 @@ local function start(run, ask, task)
   task.worker = ask.worker == '' and '-' or ask.worker
   task.token, task.tries = task.token + 1, task.tries + 1
   write_task(run, ask.instance, task)
-  if task.token > 1 then redis.call('HDEL', run.key .. ':a', ask.instance) end
+  if task.token > 1 then put(run, 'a:' .. ask.instance, false) end
   if ask.lease > 0 then lease(run, ask.instance, ask.lease) end
   local reply, skip = grant(run, ask, task)
   if not skip then

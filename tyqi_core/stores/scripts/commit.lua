@@ -13,22 +13,28 @@ local function remember(sample)
       redis.call('HSET', key, part[1], part[3])
     end
   end
-  if tonumber(redis.call('HGET', key, 'n') or '1') % 64 == 1 then
+  if redis.call('PTTL', key) < REMEMBERED / 2 then
     redis.call('SADD', prefix .. 'hist', sample.node)
     redis.call('PEXPIRE', prefix .. 'hist', REMEMBERED)
     redis.call('PEXPIRE', key, REMEMBERED)
   end
 end
 
-local run, fault = open(ARGV[2])
-if fault then return fault end
-if not run then return {'NORUN'} end
 local instance, token, nonce, grace, event = arg(), number(), arg(), number(), arg()
 local puts, refs = values_of_call()
-local changes = {}
-for i = 1, number() do changes[i] = {arg(), number(), number()} end
+local changes, ahead = {}, {'t:' .. instance, 'a:' .. instance}
+for i = 1, number() do
+  changes[i] = {arg(), number(), number()}
+  ahead[#ahead + 1] = 'c:' .. changes[i][1]
+end
 local ready, groups, sample, asks = ready_of_call(), groups_of_call(), sample_of_call(), {}
-for i = 1, number() do asks[i] = asked() end
+for i = 1, number() do
+  asks[i] = asked()
+  ahead[#ahead + 1] = 't:' .. asks[i].instance
+end
+local run, fault = open(ARGV[2], ahead)
+if fault then return fault end
+if not run then return {'NORUN'} end
 
 local task = current(run, instance, token)
 if not task then
@@ -44,8 +50,6 @@ if not task then
 end
 fault = missing(refs)
 if fault then return fault end
-local values = {}
-for i, change in ipairs(changes) do values[i] = redis.call('HGET', run.key, 'c:' .. change[1]) end
 
 -- From here on everything is written.
 task.state, task.nonce, task.worker = 'd', '-', '-'
@@ -54,16 +58,13 @@ redis.call('ZREM', prefix .. 'leases', run.id .. '|' .. instance)
 run.live = run.live - 1
 record(run, event)
 put_values(run, puts, refs)
-local changed = {} -- one call may change a counter twice
-for i, change in ipairs(changes) do
+for _, change in ipairs(changes) do
   local name = change[1]
-  local value = (changed[name] or tonumber(values[i] or change[2])) + change[3]
+  local value = tonumber(get(run, 'c:' .. name) or change[2]) + change[3]
   if value ~= 0 then
-    redis.call('HSET', run.key, 'c:' .. name, value)
-    changed[name] = value
+    put(run, 'c:' .. name, value)
   else
-    redis.call('HDEL', run.key, 'c:' .. name)
-    changed[name] = change[2]
+    put(run, 'c:' .. name, false)
     local action, target = string.match(name, '^(%a+):?(.*)$')
     if action == 'ready' then
       ready[#ready + 1] = {target}

@@ -21,10 +21,15 @@ local function number()
   return tonumber(arg())
 end
 
--- The run as a table, or nil; second, an error reply if what is stored is no run.
-local function open(id)
+-- The run as a table, or nil; second, an error reply if what is stored is no run. `ahead` names further fields that the
+-- call will ask for: one read for all. What the call changes in the run's hash is written by `save`, in one call too.
+local OWN_FIELDS = 8
+local MANY = 1000 -- Lua hands no more than some thousands of values to a call
+local function open(id, ahead)
   local key = prefix .. 'run:' .. id
-  local got = redis.pcall('HMGET', key, 'status', 'live', 'ended', 'exp', 'keep', 'error', 'grouped')
+  local fields = {'status', 'live', 'ended', 'exp', 'keep', 'error', 'grouped', 'seq'}
+  for i = 1, math.min(MANY, ahead and #ahead or 0) do fields[OWN_FIELDS + i] = ahead[i] end
+  local got = redis.pcall('HMGET', key, unpack(fields))
   local count = redis.pcall('XLEN', key .. ':e')
   if got.err or (type(count) == 'table' and count.err) then
     return nil, redis.error_reply('STATE_CORRUPT run ' .. id .. ' holds a key of another type')
@@ -34,13 +39,31 @@ local function open(id)
   if not (live and exp and keep) then
     return nil, redis.error_reply('STATE_CORRUPT run ' .. id .. ' has no usable counts')
   end
+  local known = {}
+  for i = OWN_FIELDS + 1, #fields do known[fields[i]] = got[i] end
   return {id = id, key = key, status = got[1], live = live, ended = got[3] == '1', exp = exp, keep = keep,
-          error = got[6] or nil, grouped = got[7] == '1', seq = count}
+          error = got[6] or nil, grouped = got[7] == '1', seq = tonumber(got[8] or '0'),
+          known = known, set = {}, gone = {}, lines = {}}
 end
 
-local function save(run)
-  redis.call('HSET', run.key, 'status', run.status, 'live', run.live, 'ended', run.ended and 1 or 0)
-  if run.error then redis.call('HSET', run.key, 'error', run.error) end
+-- A field of the run's hash, or false.
+local function get(run, field)
+  local value = run.known[field]
+  if value == nil then
+    value = redis.call('HGET', run.key, field)
+    run.known[field] = value
+  end
+  return value
+end
+
+-- A field is to hold a value; false: it is to go.
+local function put(run, field, value)
+  run.known[field] = value
+  if value then
+    run.set[field], run.gone[field] = value, nil
+  else
+    run.set[field], run.gone[field] = nil, true
+  end
 end
 
 -- A key of the run lives as long as the run.
@@ -56,19 +79,47 @@ end
 
 -- `rest` is what follows the time in an event's line.
 local function record(run, rest)
-  run.seq = run.seq + 1
-  redis.call('XADD', run.key .. ':e', run.seq .. '-0', 'e', '[' .. stamp .. rest)
+  run.lines[#run.lines + 1] = '[' .. stamp .. rest
 end
 
 local function told(run, kind, subject, data)
   record(run, ',"' .. kind .. '","' .. subject .. '"' .. (data and ',' .. data or '') .. ']')
 end
 
+local function in_parts(command, key, parts)
+  for first = 1, #parts, MANY do
+    redis.call(command, key, unpack(parts, first, math.min(#parts, first + MANY - 1)))
+  end
+end
+
+-- Write what the call has changed. The events of a call are one entry, numbered as the first of them.
+local function save(run)
+  if #run.lines > 0 then
+    redis.call('XADD', run.key .. ':e', (run.seq + 1) .. '-0', 'e', table.concat(run.lines, '\n'))
+    if run.seq == 0 then expiring(run, ':e') end
+    run.seq, run.lines = run.seq + #run.lines, {}
+  end
+  local fields = {'status', run.status, 'live', run.live, 'ended', run.ended and 1 or 0, 'seq', run.seq}
+  if run.error then
+    fields[#fields + 1] = 'error'
+    fields[#fields + 1] = run.error
+  end
+  for field, value in pairs(run.set) do
+    fields[#fields + 1] = field
+    fields[#fields + 1] = value
+  end
+  in_parts('HSET', run.key, fields)
+  local gone = {}
+  for field in pairs(run.gone) do gone[#gone + 1] = field end
+  in_parts('HDEL', run.key, gone)
+  run.set, run.gone = {}, {}
+end
+
 -- Tasks --------------------------------------------------------------------------------------------------------------
 -- state: e executing, w waiting, h held, d settled, q quarantined
 
 local function task_of(run, instance)
-  local text = redis.call('HGET', run.key, 't:' .. instance)
+  local text = get(run, 't:' .. instance)
   if not text then return nil end
   local state, token, tries, deaths, after, nonce, worker =
     string.match(text, '^(%a) (%d+) (%d+) (%d+) (%d+) (%S+) (%S+)$')
@@ -77,7 +128,7 @@ local function task_of(run, instance)
 end
 
 local function write_task(run, instance, task)
-  redis.call('HSET', run.key, 't:' .. instance, string.format('%s %d %d %d %d %s %s', task.state, task.token,
+  put(run, 't:' .. instance, string.format('%s %d %d %d %d %s %s', task.state, task.token,
     task.tries, task.deaths, task.after, task.nonce, task.worker))
 end
 
@@ -93,22 +144,20 @@ end
 
 -- What an earlier call with this token was answered, if this is that call again.
 local function kept(run, instance, token, call)
-  local answer = redis.call('HGET', run.key .. ':a', instance)
+  local answer = get(run, 'a:' .. instance)
   local head = token .. '\n' .. call .. '\n'
   if answer and string.sub(answer, 1, #head) == head then return string.sub(answer, #head + 1) end
 end
 
 local function keep_answer(run, instance, token, call, answer)
-  if redis.call('HSET', run.key .. ':a', instance, token .. '\n' .. call .. '\n' .. answer) == 1 then
-    expiring(run, ':a')
-  end
+  put(run, 'a:' .. instance, token .. '\n' .. call .. '\n' .. answer)
 end
 
 -- Entries of the outbox ----------------------------------------------------------------------------------------------
 
 -- The index of the group that an entry belongs to: where nodes that take batches find what waits for them.
 local function group_of(run, entry)
-  local group = run.grouped and redis.call('HGET', run.key, 'g:' .. entry)
+  local group = run.grouped and get(run, 'g:' .. entry)
   return group and 'group:' .. group
 end
 
@@ -131,22 +180,29 @@ local function leave(run, entry)
   if group then redis.call('ZREM', prefix .. group, run.id .. '|' .. entry) end
 end
 
+-- A key of the run's own that holds something from now on. `own` itself holds a member for ever, and so expires.
+local function own(run, member)
+  if redis.call('SADD', run.key .. ':own', member) == 1 then expiring(run, ':' .. member) end
+end
+
 local function forget_range(run, range)
-  redis.call('HDEL', run.key, 'q:' .. range, 'u:' .. range)
+  put(run, 'q:' .. range, false)
+  put(run, 'u:' .. range, false)
   redis.call('UNLINK', run.key .. ':b:' .. range)
   redis.call('SREM', run.key .. ':own', 'b:' .. range)
 end
 
 -- One item of a range has been claimed or held.
 local function leave_range(run, range, index)
-  if redis.call('HINCRBY', run.key, 'u:' .. range, -1) == 0 then
+  local unclaimed = tonumber(get(run, 'u:' .. range) or '1') - 1
+  if unclaimed == 0 then
     forget_range(run, range)
     leave(run, range)
     return
   end
+  put(run, 'u:' .. range, unclaimed)
   redis.call('SETBIT', run.key .. ':b:' .. range, index, 1)
-  expiring(run, ':b:' .. range)
-  if redis.call('SADD', run.key .. ':own', 'b:' .. range) == 1 then expiring(run, ':own') end
+  own(run, 'b:' .. range)
 end
 
 -- The end of a run ---------------------------------------------------------------------------------------------------
@@ -192,7 +248,10 @@ end
 local function make_ready(run, ready, due, mine)
   for _, entry in ipairs(ready) do
     local path, items = entry[1], entry[2]
-    if items then redis.call('HSET', run.key, 'q:' .. path, items, 'u:' .. path, items) end
+    if items then
+      put(run, 'q:' .. path, items)
+      put(run, 'u:' .. path, items)
+    end
     if run.status ~= 'running' then
       hold(run, path, 0)
       if not items then
@@ -215,37 +274,39 @@ local function drop_payload(id)
   if redis.call('EXISTS', key) == 1 and redis.call('HINCRBY', key, 'n', -1) <= 0 then redis.call('UNLINK', key) end
 end
 
+-- Drop payloads of a list. Returns how many, and whether there are no more.
+local function drop_listed(list, budget)
+  for dropped = 0, budget - 1 do
+    local id = redis.call('LPOP', list)
+    if not id then return dropped, true end
+    drop_payload(id)
+  end
+  return budget, redis.call('EXISTS', list) == 0
+end
+
 -- Free what `member` of the run's own keys stands for. Returns how much was done, and whether it is all gone.
 local function free(key, member, budget)
-  local target, done = key .. ':' .. member, 1
+  local target, done, gone = key .. ':' .. member, 1, true
   if string.sub(member, 1, 2) == 'x:' then
-    while done <= budget do
-      local id = redis.call('LPOP', target)
-      if not id then break end
-      drop_payload(id)
-      done = done + 1
-    end
-    if redis.call('EXISTS', target) == 1 then return done, false end
+    done, gone = drop_listed(target, budget)
+    done = done + 1
   else
     redis.call('UNLINK', target)
   end
-  redis.call('SREM', key .. ':own', member)
-  return done, true
+  if gone then redis.call('SREM', key .. ':own', member) end
+  return done, gone
 end
 
 local function free_slots(run, instance)
-  free(run.key, 'v:' .. instance, 1)
-  local _, gone = free(run.key, 'x:' .. instance, AT_ONCE)
-  if not gone then
-    redis.call('SADD', prefix .. 'trash', run.id .. '|x:' .. instance)
+  local slots, payloads = 'v:' .. instance, 'x:' .. instance
+  redis.call('UNLINK', run.key .. ':' .. slots)
+  local _, gone = drop_listed(run.key .. ':' .. payloads, AT_ONCE)
+  if gone then
+    redis.call('SREM', run.key .. ':own', slots, payloads)
+  else
+    redis.call('SREM', run.key .. ':own', slots)
+    redis.call('SADD', prefix .. 'trash', run.id .. '|' .. payloads)
     lasting(run, 'trash')
-  end
-end
-
-local function own(run, member)
-  if redis.call('SADD', run.key .. ':own', member) == 1 then
-    expiring(run, ':own')
-    expiring(run, ':' .. member)
   end
 end
 
@@ -306,7 +367,8 @@ end
 
 local function group_tasks(run, groups)
   for _, pair in ipairs(groups) do
-    redis.call('HSET', run.key, 'g:' .. pair[1], pair[2], 'grouped', 1)
+    put(run, 'g:' .. pair[1], pair[2])
+    put(run, 'grouped', '1')
     run.grouped = true
   end
 end

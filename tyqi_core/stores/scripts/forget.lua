@@ -7,7 +7,7 @@ if redis.call('EXISTS', key) == 1 then
   if over and (not ends or tonumber(ends) > now) then return 0 end
   redis.call('SADD', prefix .. 'trash', id .. '|')
   redis.call('PEXPIREAT', prefix .. 'trash', math.max(real + 86400000, redis.call('PTTL', prefix .. 'trash') + real))
-  redis.call('UNLINK', key, key .. ':e', key .. ':a', key .. ':h', key .. ':n')
+  redis.call('UNLINK', key, key .. ':e', key .. ':h', key .. ':n')
   redis.call('ZREM', prefix .. 'ended', id)
   redis.call('ZREM', prefix .. 'runs', id)
   redis.call('SREM', prefix .. 'stopping', id)

@@ -21,10 +21,10 @@ for _, path in ipairs(held) do
   if task then
     task.state, task.tries, task.deaths, task.after = 'w', 0, 0, 0
     write_task(run, path, task)
-    redis.call('HDEL', run.key .. ':a', path)
+    put(run, 'a:' .. path, false)
   end
-  local items = redis.call('HGET', run.key, 'q:' .. path)
-  run.live = run.live + tonumber(redis.call('HGET', run.key, 'u:' .. path) or '1')
+  local items = get(run, 'q:' .. path)
+  run.live = run.live + tonumber(get(run, 'u:' .. path) or '1')
   enter(run, path, now + grace)
   told(run, 'task.ready', path, items and '{"count":' .. items .. '}')
   reply[#reply + 1] = path .. '|' .. (items or '')

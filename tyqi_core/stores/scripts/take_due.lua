@@ -7,7 +7,7 @@ local outbox = prefix .. 'outbox'
 local function hold_waiting(run, budget)
   for _, entry in ipairs(redis.call('HRANDFIELD', run.key .. ':w', budget)) do
     leave(run, entry)
-    local unclaimed = redis.call('HGET', run.key, 'u:' .. entry)
+    local unclaimed = get(run, 'u:' .. entry)
     if not unclaimed then
       local task = task_of(run, entry) or new_task()
       task.state, task.after = 'h', 0
