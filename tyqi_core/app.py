@@ -15,6 +15,7 @@ from tyqi_core.settings import Settings
 if TYPE_CHECKING:
     from tyqi_core.runtime.context import ProgressListener
     from tyqi_core.runtime.inprocess import InProcessRuntime
+    from tyqi_core.runtime.measuring import Tally
     from tyqi_core.runtime.record import RunRecord
     from tyqi_core.runtime.replay import Comparison
     from tyqi_core.runtime.run import RunHandle, RunResult
@@ -125,8 +126,18 @@ def open_runtime(
     *,
     threads: int | None = None,
     listener: ProgressListener | None = None,
+    tally: Tally | None = None,
 ) -> InProcessRuntime:
-    """A runtime of this process whose runs are recorded in the state folder."""
+    """A runtime of this process whose runs are recorded in the state folder.
+
+    Args:
+        project: what to run.
+        catalog: its nodes.
+        settings: where records go, how many threads.
+        threads: how many tasks may execute at once; goes before the setting.
+        listener: who hears of progress that nodes report.
+        tally: keeps what attempts took; its summaries go into the state folder's history when the command ends.
+    """
     from tyqi_core.hooks import load_hooks
     from tyqi_core.runtime.inprocess import InProcessRuntime
     from tyqi_core.runtime.record import RunRecorder
@@ -137,7 +148,9 @@ def open_runtime(
     recorder = RunRecorder(settings.state, project.source, types, keep_payloads=keep)
     count = threads or settings.threads or None
     hooks = load_hooks()
-    return InProcessRuntime(project.plan, catalog, threads=count, recorder=recorder, listener=listener, hooks=hooks)
+    return InProcessRuntime(
+        project.plan, catalog, threads=count, recorder=recorder, listener=listener, hooks=hooks, tally=tally
+    )
 
 
 def resume_run(runtime: InProcessRuntime, record: RunRecord) -> RunHandle:
