@@ -107,7 +107,7 @@ def test_what_setup_and_the_first_attempt_left_behind_counts_in_later_attempts()
 @on_linux
 def test_quick_nodes_are_watched_now_and_then_slow_ones_always():
     meter = Meter()
-    quick = [meter.end(meter.begin("a.quick@1")).memory_mb for _ in range(300)]
+    quick = [meter.end(meter.begin("a.quick@1")).memory_mb for _ in range(2000)]
     watched = [number for number, memory in enumerate(quick) if memory is not None]
     assert watched[0] == 0
     assert 1 < len(watched) < 5

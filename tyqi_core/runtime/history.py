@@ -24,11 +24,12 @@ Pure: no clock, no files. ``stores/scripts/history.lua`` does the same within a 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log2
 from typing import Final, Literal, NamedTuple
+
+import numpy as np
 
 PERIOD: Final = 256
 """Executions after which what is older counts half."""
@@ -115,18 +116,23 @@ def fields_of(sample: Sample) -> list[Change]:
 
 def summed(samples: Sequence[Sample]) -> Fields:
     """The summary of some samples of one node; cheaper than applying them one by one."""
-    durations = [int(sample.seconds * 1e6) or 1 for sample in samples if not sample.failed]
-    if durations and not 0 < min(durations) <= max(durations) <= _LONGEST:
-        durations = [_microseconds(duration / 1e6) for duration in durations]
-    buckets = Counter([int(_PER_OCTAVE * log2(duration)) for duration in durations])
-    fields: Fields = {f"b{number}": times for number, times in buckets.items()}
-    if durations:
-        fields |= {"n": len(durations), "us": sum(durations), "max": max(durations)}
-    if failures := len(samples) - len(durations):
+    executed = [sample for sample in samples if not sample.failed]
+    fields = of_durations([sample.seconds for sample in executed])
+    if failures := len(samples) - len(executed):
         fields["bad"] = failures
-    memory = [_mebibytes(one.memory_mb) for one in samples if one.memory_mb is not None and not one.failed]
-    gpu = [_mebibytes(one.gpu_memory_mb) for one in samples if one.gpu_memory_mb is not None and not one.failed]
+    memory = [_mebibytes(one.memory_mb) for one in executed if one.memory_mb is not None]
+    gpu = [_mebibytes(one.gpu_memory_mb) for one in executed if one.gpu_memory_mb is not None]
     return fields | {name: max(peaks) for name, peaks in (("mem", memory), ("gpu", gpu)) if peaks}
+
+
+def of_durations(seconds: Sequence[float]) -> Fields:
+    """The summary of executions of which nothing but their durations is known."""
+    if not seconds:
+        return {}
+    durations = np.clip(np.array(seconds) * 1e6, 1, _LONGEST).astype(np.int64)
+    times = np.bincount((_PER_OCTAVE * np.log2(durations)).astype(np.int64))
+    fields = {f"b{number}": int(times[number]) for number in times.nonzero()[0]}
+    return fields | {"n": len(durations), "us": int(durations.sum()), "max": int(durations.max())}
 
 
 def bucket_of(microseconds: int) -> int:

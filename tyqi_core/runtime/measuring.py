@@ -11,13 +11,14 @@ memory count once their pages are touched. Linux alone tells it.
 **GPU memory** is the same from torch's allocator on the current device, without the context of CUDA itself.
 
 Watching costs about 25 microseconds (about 100 more on a GPU), so attempts are watched that are worth it: the first of
-a node in this process, those of nodes that last took 50 ms or more, and one of 256 (GPU: of 16) of the others.
+a node in this process, those of nodes that last took 50 ms or more, and one of 1024 (GPU: of 16) of the others.
 """
 
 from __future__ import annotations
 
 import re
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -25,14 +26,14 @@ from time import perf_counter
 from typing import Any, Final, NamedTuple
 
 from tyqi_core.protocol.foreign import imported
-from tyqi_core.runtime.history import Fields, Sample, merge, summed
+from tyqi_core.runtime.history import Fields, Sample, merge, of_durations, summed
 
 WATCHED_S: Final = 0.05
 """A node whose last attempt took this long is watched at its next one."""
-_NOW_AND_THEN: Final = 256
+_NOW_AND_THEN: Final = 1024
+_AT_ONCE: Final = _NOW_AND_THEN
 _OFTEN: Final = 16
 _MEBI: Final = 1024 * 1024
-_AT_ONCE: Final = 1024
 _STATUS: Final = re.compile(rb"VmHWM:\s+(\d+) kB\nVmRSS:\s+(\d+) kB")
 
 
@@ -45,17 +46,26 @@ class _Level(NamedTuple):
 
 
 Begun = tuple[str, int, bool, _Level | None, float]
-"""An attempt under way: node, ticket, whether it was alone at first, memory before it, its start. A plain tuple: a
-class of its own would cost a third of what measuring a short attempt costs."""
+"""An attempt under way: node, number, whether it was alone at first, memory before it if it is watched, its start."""
 
 
 class Meter:
-    """Measures the attempts of one process; its threads may share it. After a fork the child makes its own."""
+    """Measures the attempts of one process; its threads may share it. After a fork the child makes its own.
+
+    Who is there beside a watched attempt is known from two counters without a lock. An attempt that is not watched
+    counts in ``begun`` and, at its end, in ``ended``. A watched one counts in both when it begins and again when it
+    ends; so their difference are the others that are not watched, and a gap in its own two numbers is somebody new.
+
+    Attributes:
+        quick: nodes that need not be watched now. Such an attempt on the CPU may be timed without the meter, if its
+            caller takes a number from ``begun`` before and one from ``ended`` after it.
+    """
 
     def __init__(self) -> None:
-        self._tickets = count(1)
-        self._active: set[int] = set()
-        self._quick: set[str] = set()
+        self.quick: set[str] = set()
+        self.begun = count()
+        self.ended = count()
+        self._watching: set[int] = set()
         self._met: set[str] = set()
         self._held: dict[str, tuple[float, float]] = {}
 
@@ -66,44 +76,50 @@ class Meter:
             node: id and major version.
             device: where the instance computes: ``cpu`` or a torch device.
         """
-        ticket = next(self._tickets)
-        active = self._active
-        active.add(ticket)
-        before = None
-        if node not in self._quick or not ticket % (_NOW_AND_THEN if device == "cpu" else _OFTEN):
-            before = _level_before(gpu=device != "cpu")
-        return node, ticket, len(active) == 1, before, perf_counter()
+        number = next(self.begun)
+        if node in self.quick and number % (_NOW_AND_THEN if device == "cpu" else _OFTEN):
+            return node, number, False, None, perf_counter()
+        alone = self._watch(number)
+        return node, number, alone, _level_before(gpu=device != "cpu"), perf_counter()
 
     def end(self, begun: Begun, *, failed: bool = False) -> Sample:
         """The attempt is over; what it took. Call it once, whatever became of the attempt."""
-        node, ticket, _, before, started = begun
+        node, number, alone, before, started = begun
         seconds = perf_counter() - started
-        self._active.discard(ticket)
-        if before is None:
-            if seconds >= WATCHED_S:
-                self._quick.discard(node)
-            return Sample(node, seconds, None, None, failed)
         if seconds < WATCHED_S:
-            self._quick.add(node)
-        memory, gpu = self._growth(begun, before)
+            self.quick.add(node)
+        else:
+            self.quick.discard(node)
+        if before is None:
+            next(self.ended)
+            return Sample(node, seconds, None, None, failed)
+        memory, gpu = self._growth(node, before, alone=self._stop_watching(number) and alone)
         return Sample(node, seconds, memory, gpu, failed)
 
     @contextmanager
     def building(self, node: str) -> Iterator[None]:
         """Around importing a node and its ``setup``: what stays of it counts as the node's in every later attempt."""
-        ticket = next(self._tickets)
-        self._active.add(ticket)
-        alone, before = len(self._active) == 1, _level_before(gpu=True)
+        number = next(self.begun)
+        alone, before = self._watch(number), _level_before(gpu=True)
         try:
             yield
         finally:
-            self._active.discard(ticket)
-            if self._was_alone(ticket, alone=alone):
+            if self._stop_watching(number) and alone:
                 self._hold(node, before, _level(gpu=True))
 
-    def _growth(self, begun: Begun, before: _Level) -> tuple[float | None, float | None]:
-        node, ticket, alone, _, _ = begun
-        if not self._was_alone(ticket, alone=alone):
+    def _watch(self, number: int) -> bool:
+        """Whether nobody else is there."""
+        self._watching.add(number)
+        return next(self.ended) == number and len(self._watching) == 1
+
+    def _stop_watching(self, number: int) -> bool:
+        """Whether nobody has come since."""
+        self._watching.discard(number)
+        next(self.ended)
+        return next(self.begun) == number + 1
+
+    def _growth(self, node: str, before: _Level, *, alone: bool) -> tuple[float | None, float | None]:
+        if not alone:
             return None, None
         after, (held, held_gpu) = _level(gpu=before.gpu is not None), self._held.get(node, (0.0, 0.0))
         if node not in self._met:
@@ -111,10 +127,6 @@ class Meter:
             self._hold(node, before, after)
         memory, gpu = _host_growth(before, after), _gpu_growth(before)
         return None if memory is None else held + memory, None if gpu is None else held_gpu + gpu
-
-    def _was_alone(self, ticket: int, *, alone: bool) -> bool:
-        """Nobody was there at the beginning, and nobody has begun since: the next ticket is the next number."""
-        return alone and next(self._tickets) == ticket + 1
 
     def _hold(self, node: str, before: _Level, after: _Level) -> None:
         memory, gpu = self._held.get(node, (0.0, 0.0))
@@ -129,31 +141,38 @@ class Tally:
     def __init__(self) -> None:
         self.meter = Meter()
         self._lock = threading.Lock()
+        self._durations: defaultdict[str, list[float]] = defaultdict(list)
         self._summaries: dict[str, Fields] = {}
-        self._pending: list[Sample] = []
+
+    def took(self, node: str, seconds: float) -> None:
+        """Take an attempt in that was not watched: a list of numbers, summed up now and then, is the cheapest."""
+        durations = self._durations[node]
+        durations.append(seconds)
+        if seconds >= WATCHED_S or len(durations) >= _AT_ONCE:
+            self.meter.quick.discard(node)
+            self._sum_up(node)
 
     def add(self, sample: Sample) -> None:
-        """Take an attempt in. Few at once are cheaper to sum up than one by one."""
-        pending = self._pending
-        pending.append(sample)
-        if len(pending) >= _AT_ONCE:
-            self._sum_up()
+        """Take an attempt in that the meter measured."""
+        with self._lock:
+            self._merge(sample.node, summed([sample]))
 
     def summaries(self) -> dict[str, Fields]:
         """By node and major version: see :mod:`tyqi_core.runtime.history`."""
-        self._sum_up()
+        for node in list(self._durations):
+            self._sum_up(node)
         with self._lock:
             return {node: dict(fields) for node, fields in self._summaries.items()}
 
-    def _sum_up(self) -> None:
+    def _sum_up(self, node: str) -> None:
         with self._lock:
-            by_node: dict[str, list[Sample]] = {}
-            for _ in range(len(self._pending)):  # one by one: other threads go on adding to the same list
-                sample = self._pending.pop()
-                by_node.setdefault(sample.node, []).append(sample)
-            for node, samples in by_node.items():
-                summary = self._summaries.get(node, {})
-                self._summaries[node] = merge(summary, summed(samples))
+            durations = self._durations[node]  # other threads go on adding to the same list
+            known = len(durations)
+            self._merge(node, of_durations(durations[:known]))
+            del durations[:known]
+
+    def _merge(self, node: str, newer: Fields) -> None:
+        self._summaries[node] = merge(self._summaries.get(node, {}), newer)
 
 
 def _level_before(*, gpu: bool) -> _Level:

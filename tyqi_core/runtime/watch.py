@@ -9,6 +9,7 @@ from tyqi_core.catalog.manifest import Manifest
 from tyqi_core.errors import NodeError, TyqiError
 from tyqi_core.node import Context, Node
 from tyqi_core.runtime.execute import Executable, Executed
+from tyqi_core.runtime.history import Sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,19 +61,38 @@ class Watch:
         return executed
 
     def _measured(self, executable: Executable, node: Node, values: Sequence[Any], ctx: Context) -> Executed:
-        if self._tally is None:
+        """Execute, and have the tally keep what it took; the way of quick nodes costs less than 2 microseconds."""
+        tally = self._tally
+        if tally is None:
             return executable.run(node, values, ctx)
-        meter = self._tally.meter
-        begun = meter.begin(executable.node, ctx.device)
+        meter = tally.meter
+        if executable.node not in meter.quick or ctx.device != "cpu":
+            return self._watched(tally, executable, node, values, ctx)
+        next(meter.begun)
+        started = perf_counter()
+        try:
+            executed = executable.run(node, values, ctx)
+            tally.took(executable.node, perf_counter() - started)
+        except NodeError:
+            tally.add(Sample(executable.node, perf_counter() - started, failed=True))
+            raise
+        finally:
+            next(meter.ended)
+        return executed
+
+    def _watched(
+        self, tally: Tally, executable: Executable, node: Node, values: Sequence[Any], ctx: Context
+    ) -> Executed:
+        begun = tally.meter.begin(executable.node, ctx.device)
         try:
             executed = executable.run(node, values, ctx)
         except NodeError:
-            self._tally.add(meter.end(begun, failed=True))
+            tally.add(tally.meter.end(begun, failed=True))
             raise
         except BaseException:  # cancelled: neither a duration nor a failure of the node
-            meter.end(begun)
+            tally.meter.end(begun)
             raise
-        self._tally.add(meter.end(begun))
+        tally.add(tally.meter.end(begun))
         return executed
 
 
