@@ -14,6 +14,7 @@ from tyqi_core.settings import Settings
 
 if TYPE_CHECKING:
     from tyqi_core.runtime.context import ProgressListener
+    from tyqi_core.runtime.history import NodeHistory
     from tyqi_core.runtime.inprocess import InProcessRuntime
     from tyqi_core.runtime.measuring import Tally
     from tyqi_core.runtime.record import RunRecord
@@ -151,6 +152,14 @@ def open_runtime(
     return InProcessRuntime(
         project.plan, catalog, threads=count, recorder=recorder, listener=listener, hooks=hooks, tally=tally
     )
+
+
+def histories(settings: Settings) -> Mapping[str, NodeHistory]:
+    """What is remembered of nodes, by id and major version, from wherever it is kept: here the state folder."""
+    from tyqi_core.runtime.history import from_fields
+    from tyqi_core.runtime.history_file import read_histories
+
+    return {node: from_fields(fields) for node, fields in read_histories(settings.state).items()}
 
 
 def resume_run(runtime: InProcessRuntime, record: RunRecord) -> RunHandle:

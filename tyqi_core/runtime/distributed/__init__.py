@@ -1,0 +1,1 @@
+"""Runs on workers: queues and their planning, Celery, recovery."""
