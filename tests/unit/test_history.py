@@ -88,6 +88,14 @@ def test_a_peak_that_does_not_recur_is_forgotten_after_two_periods(later, kept):
     assert from_fields(fields).memory_mb == kept
 
 
+def test_a_peak_is_kept_while_nothing_newer_is_measured():
+    fields = summed([Sample("a.b@1", 0.1, 900)])
+    for _ in range(8 * PERIOD):
+        apply(fields, fields_of(Sample("a.b@1", 0.1)))
+    assert from_fields(fields).memory_mb == 900
+    assert merge(fields, summed([Sample("a.b@1", 0.1)] * 8 * PERIOD))["mem1"] == 900
+
+
 def test_what_was_never_measured_is_not_taken_for_zero():
     history = history_of(0.1)
     assert history.memory_mb is None

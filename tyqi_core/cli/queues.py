@@ -98,7 +98,8 @@ def _table(title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]]) 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, _NARROWEST)
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    click.echo(f"\n{title}:")
+    table = Table(box=None, pad_edge=False)
     for name in columns:
         table.add_column(name, overflow="fold", no_wrap=name in {"node", "queue"})
     for row in rows:

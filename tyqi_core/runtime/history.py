@@ -12,12 +12,12 @@ field               meaning
 ``us``              sum of the durations in the buckets, in microseconds
 ``max``             longest duration, in microseconds
 ``mem``, ``gpu``    peak memory and GPU memory, in MiB, rounded up; see :mod:`tyqi_core.runtime.measuring`
-``max1`` ..         the same peaks of the period before
+``max1`` ..         the same peaks of the last period before in which they were measured
 ==================  ==================================================================================================
 
 Old executions fade. Whenever ``n`` reaches a multiple of :data:`PERIOD`, the buckets are halved, ``us`` shrinks with
-them so that the mean stays, and the peaks become those of the period before. So durations speak of the last one to two
-periods, and a peak that does not recur is forgotten after two.
+them so that the mean stays, and the peaks, if there are new ones, become those of the period before. So durations speak
+of the last one to two periods, and a peak is forgotten when a whole later period was measured to stay below it.
 
 Pure: no clock, no files. ``stores/scripts/history.lua`` does the same within a Redis script.
 """
@@ -163,8 +163,6 @@ def fade(fields: Fields) -> None:
     for name in _PEAKS:
         if name in fields:
             fields[f"{name}1"] = fields.pop(name)
-        else:
-            fields.pop(f"{name}1", None)
 
 
 def merge(older: Mapping[str, int], newer: Mapping[str, int]) -> Fields:

@@ -28,6 +28,8 @@ ALIKE_S: Final = 0.1
 HEADROOM: Final = 0.1
 BUSY: Final = 0.7
 """How busy the processes of a queue may be on average; beyond it waiting grows steeply."""
+PROCESS_MB: Final = 120
+"""What a worker process takes before it has met a node: Python, numpy, the core."""
 _IO_THREADS: Final = 32
 
 
@@ -203,7 +205,8 @@ class _Packing(NamedTuple):
             for need in self.homeless
         ]
         idle = [name for name, needs in self.packed.items() if not needs and name not in self.doubles]
-        return found + [f"device {name} stays idle: no other device's nodes fit on it" for name in idle]
+        why = "no other device's nodes fit on it" if any(self.packed.values()) else "no GPU node fits, or there is none"
+        return found + [f"device {name} stays idle: {why}" for name in idle]
 
 
 def _groups(needs: Sequence[Need], host: Host, *, rated: bool) -> list[_Group]:
@@ -258,12 +261,13 @@ def _queue(name: str, group: _Group, packing: _Packing, host: Host, beside: int 
     if group.kind == "io":
         return QueuePlan(name, nodes, _IO_THREADS, (), "threads, which wait at no cost to each other")
     wanted, why = _wanted_for_rates(group) if beside is None else _wanted_of_host(group, host, beside)
-    largest = max(need.memory_mb for need in group.needs)
+    largest = PROCESS_MB + max(need.memory_mb for need in group.needs)
     room = max(1, int(host.memory_mb * (1 - HEADROOM) / largest))
     if beside is not None and wanted > room:
         wanted, why = room, f"{why}, but only {room} at {largest} MiB each fit in {host.memory_mb} MiB"
-    lengths = [need.seconds for need in group.needs]
-    return QueuePlan(name, nodes, wanted, (), f"{shown_s(min(lengths))} to {shown_s(max(lengths))}; {why}")
+    seconds = [need.seconds for need in group.needs]
+    ends = dict.fromkeys((shown_s(min(seconds)), shown_s(max(seconds))))
+    return QueuePlan(name, nodes, wanted, (), f"{' to '.join(ends)}; {why}")
 
 
 def _wanted_for_rates(group: _Group) -> tuple[int, str]:

@@ -16,8 +16,10 @@ local function fade_history(key)
   if before > 0 then us = math.floor((held.us or 0) / before * after) end
   redis.call('HSET', key, 'us', string.format('%.0f', us))
   for _, name in ipairs({'max', 'mem', 'gpu'}) do
-    redis.call('HDEL', key, name, name .. '1')
-    if held[name] then redis.call('HSET', key, name .. '1', string.format('%.0f', held[name])) end
+    if held[name] then
+      redis.call('HSET', key, name .. '1', string.format('%.0f', held[name]))
+      redis.call('HDEL', key, name)
+    end
   end
 end
 
