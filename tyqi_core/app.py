@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from tyqi_core.runtime.distributed.engine import Engine
     from tyqi_core.runtime.distributed.settling import Messenger
     from tyqi_core.runtime.distributed.sweeper import Sweeper
+    from tyqi_core.runtime.history import Fields, NodeHistory
     from tyqi_core.runtime.inprocess import InProcessRuntime
+    from tyqi_core.runtime.measuring import Tally
     from tyqi_core.runtime.record import RunRecord
     from tyqi_core.runtime.replay import Comparison
     from tyqi_core.runtime.run import RunHandle, RunResult
@@ -136,8 +139,18 @@ def open_runtime(
     *,
     threads: int | None = None,
     listener: ProgressListener | None = None,
+    tally: Tally | None = None,
 ) -> InProcessRuntime:
-    """A runtime of this process whose runs are recorded in the state folder."""
+    """A runtime of this process whose runs are recorded in the state folder.
+
+    Args:
+        project: what to run.
+        catalog: its nodes.
+        settings: where records go, how many threads.
+        threads: how many tasks may execute at once; goes before the setting.
+        listener: who hears of progress that nodes report.
+        tally: keeps what attempts took; its summaries go into the state folder's history when the command ends.
+    """
     from tyqi_core.hooks import load_hooks
     from tyqi_core.runtime.inprocess import InProcessRuntime
     from tyqi_core.runtime.record import RunRecorder
@@ -148,7 +161,22 @@ def open_runtime(
     recorder = RunRecorder(settings.state, project.source, types, keep_payloads=keep)
     count = threads or settings.threads or None
     hooks = load_hooks()
-    return InProcessRuntime(project.plan, catalog, threads=count, recorder=recorder, listener=listener, hooks=hooks)
+    return InProcessRuntime(
+        project.plan, catalog, threads=count, recorder=recorder, listener=listener, hooks=hooks, tally=tally
+    )
+
+
+def histories(settings: Settings) -> Mapping[str, NodeHistory]:
+    """What is remembered of nodes, by id and major version: in the state folder, and by the workers if there are any."""
+    from tyqi_core.runtime.history import from_fields, merge
+    from tyqi_core.runtime.history_file import read_histories
+
+    found = dict(read_histories(settings.state))
+    if settings.redis:
+        with closing(open_store(settings)) as store:
+            for node, fields in _shared_histories(store).items():
+                found[node] = merge(found.get(node, {}), fields)
+    return {node: from_fields(fields) for node, fields in found.items()}
 
 
 def resume_run(runtime: InProcessRuntime, record: RunRecord) -> RunHandle:
@@ -257,10 +285,11 @@ def open_engine(
     from tyqi_core.hooks import load_hooks
     from tyqi_core.runtime.distributed.durations import Durations
     from tyqi_core.runtime.distributed.engine import Engine
+    from tyqi_core.runtime.history import from_fields
 
     store = open_store(settings)
-    durations = Durations(lambda: {node: _mean(counts) for node, counts in store.history().items()})
-    durations.refresh()
+    known = {node: from_fields(fields) for node, fields in _shared_histories(store).items()}
+    durations = Durations(known)
     return Engine(
         store,
         catalog,
@@ -292,9 +321,15 @@ def open_node(node_id: str, catalog: Catalog, params: Mapping[str, Any]) -> InPr
     return InProcessRuntime(node_project(node_id, catalog, params).plan, catalog, threads=1)
 
 
-def _mean(counts: Mapping[str, int]) -> tuple[int, float]:
-    count = counts.get("n", 0)
-    return count, counts.get("us", 0) / max(1, count) / 1e6
+def _shared_histories(store: RedisStore) -> dict[str, Fields]:
+    """What the workers of a store have seen of their nodes; a summary that is damaged is left out."""
+    from tyqi_core.runtime.history import merge, parsed
+
+    found: dict[str, Fields] = {}
+    for node, raw in store.history():
+        with suppress(ValueError):
+            found[node] = merge(found.get(node, {}), parsed(raw))
+    return found
 
 
 def _nobody(_: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -232,3 +233,27 @@ def test_ctrl_c_leaves_runs_that_can_be_resumed_to_the_same_result(folder, tyqi)
     resumed = tyqi("resume", stopped[0], "--out", "out", "--json")
     assert resumed.code == 0, resumed.err
     assert tyqi("replay", stopped[0]).code == 0
+
+
+def test_a_run_leaves_its_durations_in_the_history_and_the_next_one_adds_to_it(folder, tyqi):
+    picture(folder / "wall.png")
+    for times in (1, 2):
+        assert run_of(folder, tyqi, "--input", "image=wall.png").code == 0
+        nodes = json.loads((folder / ".tyqi" / "history.json").read_text(encoding="utf-8"))["nodes"]
+        assert {node: entry["fields"]["n"] for node, entry in nodes.items()} == {
+            "crack.segment@2": times,
+            "crack.skeleton@1": times,
+            "crack.width@1": times,
+            "report.closeup@1": times,
+            "report.severity@1": times,
+        }
+
+
+def test_a_damaged_history_is_a_warning_and_the_run_ends_well(folder, tyqi):
+    picture(folder / "wall.png")
+    (folder / ".tyqi").mkdir()
+    (folder / ".tyqi" / "history.json").write_text("{", encoding="utf-8")
+    answer = run_of(folder, tyqi, "--input", "image=wall.png")
+    assert answer.code == 0
+    assert "history.json.damaged" in answer.err
+    assert (folder / ".tyqi" / "history.json").is_file()

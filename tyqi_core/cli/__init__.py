@@ -17,6 +17,7 @@ COMMANDS = {
     "nodes": ("tyqi_core.cli.nodes", "nodes", "List the installed nodes, describe one, or run one."),
     "runs": ("tyqi_core.cli.runs", "runs", "List recorded runs, or tell the story of one."),
     "replay": ("tyqi_core.cli.replay", "replay", "Repeat a recorded run and compare what comes out."),
+    "queues": ("tyqi_core.cli.queues", "queues", "Show what nodes took, and propose queues, workers and devices."),
     "doctor": ("tyqi_core.cli.doctor", "doctor", "Check the installation and every installed node."),
     "completion": ("tyqi_core.cli.completion", "completion", "Print the completion script of a shell."),
 }

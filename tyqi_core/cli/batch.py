@@ -22,7 +22,9 @@ from tyqi_core.results.files import try_folder, write_files
 from tyqi_core.results.names import is_safe, safe_names
 from tyqi_core.results.page import RunCard, batch_page
 from tyqi_core.results.writer import write_outputs
+from tyqi_core.runtime.history_file import add_histories
 from tyqi_core.runtime.inputs import read_input
+from tyqi_core.runtime.measuring import Tally
 from tyqi_core.runtime.record import prune
 from tyqi_core.runtime.story import path_taken, story_of
 from tyqi_core.runtime.types import input_types, output_types
@@ -75,7 +77,8 @@ class Batch:
         self._output_types = output_types(project.plan, catalog)
         if settings.retention_days:
             prune(settings.state, settings.retention_days)
-        self._runtime = open_runtime(project, catalog, settings, threads=threads)
+        self._tally = Tally()
+        self._runtime = open_runtime(project, catalog, settings, threads=threads, tally=self._tally)
         self._ahead = 2 * (threads or settings.threads or 4)
         self._items: list[_Item] = []
         self._begun = monotonic()
@@ -86,6 +89,7 @@ class Batch:
 
     def __exit__(self, *_: object) -> None:
         self._runtime.close(grace=1.0)
+        add_histories(self._state, self._tally.summaries())
 
     def add(self, files: Mapping[str, Path]) -> None:
         """Plan a run of these input files."""

@@ -64,6 +64,7 @@ class Executable:
         self.plan = plan
         self.task = task
         self.manifest = manifest
+        self.node = manifest.reference
         self._inputs = tuple(_inputs_of(task, manifest))
         self._outputs = tuple(
             (name, checker(port.type), port.type.name in _ARRAY_TYPES) for name, port in manifest.outputs.items()

@@ -33,6 +33,7 @@ from tyqi_core.workflow.plan import Plan
 
 if TYPE_CHECKING:
     from tyqi_core.hooks import Hooks
+    from tyqi_core.runtime.measuring import Tally
 
 log = logging.getLogger("tyqi.runtime")
 
@@ -51,6 +52,7 @@ class InProcessRuntime:
         listener: who hears of progress that nodes report.
         store: where run state lives; a memory store of its own by default.
         hooks: trusted packages that are told what tasks do; none by default.
+        tally: keeps what attempts took; nobody does by default.
 
     Raises:
         CatalogError: the catalog lacks a node that the plan pins.
@@ -67,6 +69,7 @@ class InProcessRuntime:
         listener: ProgressListener | None = None,
         store: MemoryStore | None = None,
         hooks: Hooks | None = None,
+        tally: Tally | None = None,
     ) -> None:
         if threads is not None and threads < 0:
             raise UsageError(f"threads is {threads}; expected 1 or more, or 0 for one a core")
@@ -74,9 +77,9 @@ class InProcessRuntime:
         self.store = store or MemoryStore()
         self._recorder = recorder
         self._listener = listener
-        self._watch = Watch(hooks)
+        self._watch = Watch(hooks, tally)
         self._inputs = RunInputs(plan)
-        self._instances: Instances[Job] = Instances(catalog)
+        self._instances: Instances[Job] = Instances(catalog, meter=tally.meter if tally else None)
         self._executables: dict[str, tuple[Executable, Key]] = {}
         for task in plan.tasks.values():
             manifest = pinned(catalog, task.node)

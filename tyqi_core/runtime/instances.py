@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 from collections import OrderedDict, deque
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -21,6 +22,7 @@ from tyqi_core.node import Node
 from tyqi_core.protocol.foreign import imported
 from tyqi_core.runtime.context import TaskContext
 from tyqi_core.runtime.execute import described
+from tyqi_core.runtime.measuring import Meter
 from tyqi_core.workflow.plan import PlanTask
 
 Key = tuple[str, str, str, str]
@@ -49,9 +51,11 @@ class Instances(Generic[Job]):
     Args:
         catalog: where classes come from.
         memory_mb: how much declared memory idle instances may hold; beyond it the least recently used are torn down.
+        meter: measures what building them takes.
     """
 
-    def __init__(self, catalog: Catalog, memory_mb: int | None = None) -> None:
+    def __init__(self, catalog: Catalog, memory_mb: int | None = None, meter: Meter | None = None) -> None:
+        self._meter = meter
         self._catalog = catalog
         self._limit = memory_mb or _half_of_memory()
         self._slots: OrderedDict[Key, Slot[Job]] = OrderedDict()
@@ -109,7 +113,8 @@ class Instances(Generic[Job]):
         if slot.node is None:
             with slot.building:
                 if slot.node is None:
-                    slot.node = self._build(slot, manifest, ctx)
+                    with self._meter.building(manifest.reference) if self._meter else nullcontext():
+                        slot.node = self._build(slot, manifest, ctx)
         ctx.device = slot.device
         return slot.node
 

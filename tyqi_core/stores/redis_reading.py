@@ -163,9 +163,8 @@ class RedisReading:
     def _plan_key(self, digest: str) -> str:
         return f"{self.options.namespace}:plan:{digest}"
 
-    def history(self) -> dict[str, dict[str, int]]:
-        """Node and major version -> the counts that executions added up."""
-        found: dict[str, dict[str, int]] = {}
+    def history(self) -> Iterator[tuple[str, Mapping[bytes, bytes]]]:
+        """Node and major version, and the summary of its executions as a shard holds it; see ``runtime/history.py``."""
         for shard in range(self.options.shards):
             prefix = self.shard_prefix(shard)
             with translated():
@@ -173,12 +172,8 @@ class RedisReading:
                 pipeline = self._client.pipeline(transaction=False)
                 for node in nodes:
                     pipeline.hgetall(f"{prefix}hist:{node.decode()}")
-                counts = pipeline.execute()
-            for node, fields in zip(nodes, counts, strict=True):
-                mine = found.setdefault(node.decode(), {})
-                for name, amount in fields.items():
-                    mine[name.decode()] = mine.get(name.decode(), 0) + int(amount)
-        return found
+                summaries = pipeline.execute()
+            yield from zip((node.decode() for node in nodes), summaries, strict=True)
 
     def note(self, run_id: str, instance: str, text: str) -> None:
         """Say something about a task that waits: why nobody takes it. Kept until the run is forgotten."""

@@ -35,7 +35,8 @@ FLAGS: Final = {
 }
 """Each script and what its ``#!lua`` line says: what frees memory or ends work may run when memory is used up."""
 
-CLAIMING: Final = frozenset({"claim", "commit", "read"})
+PRELUDES: Final = {"claim": ["claims"], "commit": ["claims", "history"], "read": ["claims"]}
+"""What stands before a script beside ``common``."""
 POINTS: Final = {
     "accept": ("CP0", "CP1"),
     "take_due": ("CP2", "CP3"),
@@ -51,9 +52,9 @@ Argument = str | bytes | int | float
 @cache
 def text_of(name: str, *, shebang: bool) -> bytes:
     """A script as the server gets it."""
-    parts = ["common.lua", *(["claims.lua"] if name in CLAIMING else []), f"{name}.lua"]
     folder = files("tyqi_core.stores") / "scripts"
-    body = "\n".join((folder / part).read_text(encoding="utf-8") for part in parts)
+    parts = ("common", *PRELUDES.get(name, ()), name)
+    body = "\n".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in parts)
     flags = FLAGS[name]
     head = ("#!lua" + (f" flags={flags}" if flags else "") + "\n") if shebang else ""
     return (head + body).encode()

@@ -1,79 +1,48 @@
-"""How long tasks take: what this process has seen, else what all have seen."""
+"""How long tasks take: what this process has seen, else what all have seen; and what it tells the others of that."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Final
 
+from tyqi_core.runtime.history import Expectations, NodeHistory, changes_of
+from tyqi_core.runtime.measuring import Tally
 from tyqi_core.stores.base import Count
 from tyqi_core.workflow.plan import PlanTask
 
-ENOUGH: Final = 3
-"""Executions from which on a mean is believed."""
 TELL_S: Final = 1.0
-"""How often what was seen is handed to the history that all share: with a settlement, for several executions."""
-_WEIGHT: Final = 0.1
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What this process knows of a node, and what it has not told yet."""
-
-    count: int = 0
-    mean: float = 0.0
-    untold: int = 0
-    untold_us: int = 0
-    longest_us: int = 0
-    told: float = 0.0
+"""How often what was seen of a node goes to the history that all share: with a settlement, for several executions."""
 
 
 class Durations:
     """Expected durations by node and major version.
 
     Args:
-        shared: reads the histories that all workers share: node -> (executions, mean seconds).
+        known: what all workers have seen so far.
     """
 
-    def __init__(self, shared: Callable[[], Mapping[str, tuple[int, float]]] = dict) -> None:
-        self._shared = shared
-        self._seen: dict[str, _Seen] = {}
-
-    def refresh(self) -> None:
-        """Take over what others have seen of nodes that this process has not seen yet."""
-        for node, (count, mean) in self._shared().items():
-            if count and node not in self._seen:
-                self._seen[node] = _Seen(min(count, ENOUGH), mean)
+    def __init__(self, known: Mapping[str, NodeHistory] | None = None) -> None:
+        self.tally = Tally()
+        self._expectations = Expectations(known)
+        self._told: dict[str, float] = {}
 
     def expected(self, task: PlanTask) -> float | None:
         """Seconds, or ``None`` while too little is known."""
-        seen = self._seen.get(reference(task))
-        return seen.mean if seen is not None and seen.count >= ENOUGH else None
+        return self._expectations.expected_s(reference(task))
 
-    def note(self, task: PlanTask, seconds: float, times: int = 1) -> None:
-        """Executions took so long each."""
-        seen = self._seen.setdefault(reference(task), _Seen())
-        seen.count += times
-        seen.mean += (seconds - seen.mean) * max(_WEIGHT, times / seen.count)
-        seen.untold += times
-        us = round(seconds * 1e6)
-        seen.untold_us += us * times
-        seen.longest_us = max(seen.longest_us, us)
+    def note(self, task: PlanTask, seconds: float) -> None:
+        """An execution took so long."""
+        self._expectations.learn(reference(task), seconds)
 
     def counts(self, task: PlanTask) -> tuple[str, Sequence[Count]]:
         """What the history that all share is to be told now; mostly nothing."""
         node, now = reference(task), monotonic()
-        seen = self._seen.get(node)
-        if seen is None or not seen.untold or now - seen.told < TELL_S:
+        if now - self._told.get(node, 0.0) < TELL_S:
             return "", ()
-        counts = (
-            Count("n", "add", seen.untold),
-            Count("us", "add", seen.untold_us),
-            Count("max_us", "max", seen.longest_us),
-        )
-        seen.untold, seen.untold_us, seen.longest_us, seen.told = 0, 0, 0, now
-        return node, counts
+        self._told[node] = now
+        counts = [Count(*change) for change in changes_of(self.tally.taken(node))]
+        return (node, counts) if counts else ("", ())
 
 
 def reference(task: PlanTask) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from tyqi_core.catalog.catalog import Catalog
 from tyqi_core.errors import InternalError, NodeError, TaskCancelled
+from tyqi_core.node import Node
 from tyqi_core.runtime.distributed.attempts import Attempt, Attempts, Errand, Finished
 from tyqi_core.runtime.distributed.batches import Answer, Batches, execute_batch
 from tyqi_core.runtime.distributed.claiming import Claimer
@@ -71,11 +72,11 @@ class Engine:
     ) -> None:
         self._durations = durations
         self._messenger = messenger
-        self._watch = Watch(hooks)
+        self._watch = Watch(hooks, durations.tally)
         self._attempts = Attempts(show)
         self._errands: set[Errand] = set()
         self._library = PlanLibrary(store, catalog)
-        self._instances: Instances[Task] = Instances(catalog)
+        self._instances: Instances[Task] = Instances(catalog, meter=durations.tally.meter)
         self._settler = Settler(store, messenger, worker)
         self._pulse = Pulse(Upkeep(store, self._settler, messenger, self._attempts, self._errands).tick)
         batches = Batches(store, self._library)
@@ -135,7 +136,7 @@ class Engine:
         answers = self._answers(errand.slot, together)
         seconds = (perf_counter() - begun) / len(together)
         errand.began = 0.0
-        self._durations.note(attempt.part.task, seconds, len(together))
+        self._durations.note(attempt.part.task, seconds)
         for one, answer in zip(together, answers, strict=True):
             if self._attempts.take(one):
                 self._ended(errand, one, answer)
@@ -160,7 +161,7 @@ class Engine:
             for mate in together[1:]:
                 mate.context.device = first.context.device
             if len(together) > 1:
-                return execute_batch(node, together)
+                return self._batch(node, together)
             names = (first.task.run_id, first.task.instance)
             return [self._watch.run(first.part.executable, node, first.claim.values, first.context, names)]
         except (NodeError, TaskCancelled) as raised:
@@ -169,6 +170,14 @@ class Engine:
             log.exception("executing %s failed outside its node", first.task.instance)
             error = NodeError(described(raised), code="INTERNAL")
         return [error] * len(together)
+
+    def _batch(self, node: Node, together: Sequence[Attempt]) -> Sequence[Answer]:
+        begun = perf_counter()
+        answers = execute_batch(node, together)
+        seconds = (perf_counter() - begun) / len(together)
+        for attempt in together:
+            self._durations.tally.took(attempt.part.executable.node, seconds)
+        return answers
 
     def _ended(self, errand: Errand, attempt: Attempt, answer: Answer) -> None:
         task, claim = attempt.task, attempt.claim

@@ -1,25 +1,6 @@
 -- Settle a task and go on. ARGV: instance, token, nonce, grace ms, event, values, changes, ready, groups, sample,
 -- claims to try.
 -- Answer: what is kept (nonce, status, ready entries), then the claim's instance and the claim.
-local REMEMBERED = 90 * 86400000 -- ms that a node's history outlives its last executions
-
-local function remember(sample)
-  if sample.node == '' then return end
-  local key = prefix .. 'hist:' .. sample.node
-  for _, part in ipairs(sample) do
-    if part[2] == 'add' then
-      redis.call('HINCRBY', key, part[1], part[3])
-    elseif part[3] > tonumber(redis.call('HGET', key, part[1]) or '0') then
-      redis.call('HSET', key, part[1], part[3])
-    end
-  end
-  if redis.call('PTTL', key) < REMEMBERED / 2 then
-    redis.call('SADD', prefix .. 'hist', sample.node)
-    redis.call('PEXPIRE', prefix .. 'hist', REMEMBERED)
-    redis.call('PEXPIRE', key, REMEMBERED)
-  end
-end
-
 local instance, token, nonce, grace, event = arg(), number(), arg(), number(), arg()
 local puts, refs = values_of_call()
 local changes, ahead = {}, {'t:' .. instance, 'a:' .. instance}
@@ -85,7 +66,7 @@ if run.status == 'running' then
 end
 group_tasks(run, groups)
 make_ready(run, ready, now + grace, fresh)
-remember(sample)
+remember_sample(sample)
 end_if_over(run)
 local lines = {nonce, run.status}
 if run.status == 'running' then -- a stopping run holds them

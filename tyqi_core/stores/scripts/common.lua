@@ -372,10 +372,3 @@ local function group_tasks(run, groups)
     run.grouped = true
   end
 end
-
--- What an execution of a node took: {node, {field, 'add' or 'max', amount} ...}.
-local function sample_of_call()
-  local sample = {node = arg()}
-  for i = 1, number() do sample[i] = {arg(), arg(), number()} end
-  return sample
-end
