@@ -1,0 +1,1 @@
+"""Runs on several processes: workers, their supervision, the services of one machine."""
