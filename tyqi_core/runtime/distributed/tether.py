@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 
 _PR_SET_PDEATHSIG = 1
 _STARTER_IS_GONE = 70
+_CANNOT_RUN = 127
 
 
 def tethered(argv: Sequence[str]) -> list[str]:
@@ -39,7 +40,11 @@ def _become(starter: int, argv: list[str]) -> None:
         _die_with_starter()
     if os.getppid() != starter:  # it died before the kernel was asked
         sys.exit(_STARTER_IS_GONE)
-    os.execvp(argv[0], argv)  # noqa: S606 - the command of whoever calls ``tethered``; no shell is near
+    try:
+        os.execvp(argv[0], argv)  # noqa: S606 - the command of whoever calls ``tethered``; no shell is near
+    except OSError as error:
+        sys.stderr.write(f"cannot run {argv[0]}: {error.strerror}\n")
+        sys.exit(_CANNOT_RUN)
 
 
 def _die_with_starter() -> None:
