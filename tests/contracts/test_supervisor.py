@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -116,12 +117,19 @@ class Outside:
             start_new_session=True,
         )
 
+        self._lines: list[str] = []
+
     def wait_for(self, pattern: str) -> re.Match[str]:
+        """The first line of this form, whether it was written already or is yet to come."""
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if match := re.fullmatch(pattern, line.rstrip("\n")):
+        for line in itertools.chain(tuple(self._lines), map(self._kept, self.process.stdout)):
+            if match := re.fullmatch(pattern, line):
                 return match
-        raise AssertionError(f"{pattern!r} was never written")
+        raise AssertionError(f"{pattern!r} is not in {self._lines}")
+
+    def _kept(self, line: str) -> str:
+        self._lines.append(line.rstrip("\n"))
+        return self._lines[-1]
 
 
 @pytest.fixture
