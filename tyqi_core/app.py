@@ -167,7 +167,7 @@ def open_runtime(
 
 
 def histories(settings: Settings) -> Mapping[str, NodeHistory]:
-    """What is remembered of nodes, by id and major version: in the state folder, and by the workers if there are any."""
+    """What is remembered of nodes, by id and major version: in the state folder, and by workers if there are any."""
     from tyqi_core.runtime.history import from_fields, merge
     from tyqi_core.runtime.history_file import read_histories
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,21 @@ class Settings:
         return cls(**found)
 
 
+_READERS: Mapping[str, Callable[[Any, Path], Any]] = {
+    "state": lambda value, home: home / Path(str(value)).expanduser(),
+    "threads": lambda value, _: int(_above(0, int(value))),
+    "retention_days": lambda value, _: _above(0, float(value)),
+    "redis": lambda value, _: _url(str(value), "redis"),
+    "broker": lambda value, _: _url(str(value), "broker"),
+    "namespace": lambda value, _: _name(str(value)),
+    "lease_s": lambda value, _: _above(0.2, float(value)),
+    "grace_s": lambda value, _: _above(0.2, float(value)),
+    "keep_runs_hours": lambda value, _: _above(0, float(value)),
+    "remote_control": lambda value, _: _boolean(value),
+    "shared_memory": lambda value, _: _boolean(value),
+}
+
+
 def _nearest_file(folder: Path) -> tuple[Path, dict[str, Any]]:
     for candidate in (folder, *folder.parents):
         path = candidate / FILE
@@ -102,21 +117,7 @@ def _plain(name: str, value: Any, place: str) -> Any:
 
 def _typed(name: str, value: Any, place: str, home: Path) -> Any:
     try:
-        match name:
-            case "state":
-                return home / Path(str(value)).expanduser()
-            case "threads":
-                return int(_at_least_zero(int(value)))
-            case "redis" | "broker":
-                return _url(str(value), name)
-            case "namespace":
-                return _name(str(value))
-            case "remote_control" | "shared_memory":
-                return value if isinstance(value, bool) else _BOOLEANS[value.lower()]
-            case "lease_s" | "grace_s":
-                return _above(0.2, float(value))
-            case _:
-                return _at_least_zero(float(value))
+        return _READERS[name](value, home)
     except (TypeError, ValueError, LookupError) as error:
         if name in _SCHEMES:
             raise UsageError(f"{place}: no usable URL for '{name}': {error}", code="SETTING") from None
@@ -150,7 +151,5 @@ def _above(least: float, value: float) -> float:
     return value
 
 
-def _at_least_zero(value: float) -> float:
-    if not 0 <= value < float("inf"):
-        raise ValueError("must be 0 or more")
-    return value
+def _boolean(value: Any) -> bool:
+    return value if isinstance(value, bool) else _BOOLEANS[value.lower()]

@@ -19,7 +19,7 @@ from enum import Enum
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from tyqi_core.protocol.message import Event
-from tyqi_core.scheduler import Effects, Place, Ready
+from tyqi_core.scheduler import Effects, Export, Place, Ready
 
 RunStatus = Literal["running", "failing", "cancelling", "completed", "failed", "cancelled"]
 TERMINAL: Final = frozenset({"completed", "failed", "cancelled"})
@@ -115,6 +115,18 @@ class Count(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Inner:
+    """A task that was executed and is settled under the claim of another: nobody else could know of it yet."""
+
+    instance: str
+    kind: str
+    data: Mapping[str, Any] | None
+    slots: Mapping[str, Any] | None
+    outputs: Mapping[str, Any]
+    exports: Sequence[Export]
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
     """All that settles one attempt; the parts are those of :meth:`RunStore.commit`.
 
@@ -123,6 +135,8 @@ class Settlement:
             hold ``[*]``.
         node: whose history ``counts`` belong to, for example ``crack.segment@1``.
         counts: what the execution took.
+        inner: tasks that are settled with it, in the order in which they were executed; ``effects`` are those of all.
+        alone: what is settled instead if the run is stopping: then the inner tasks are held, as if never executed.
     """
 
     run_id: str
@@ -136,6 +150,8 @@ class Settlement:
     groups: Mapping[str, str] = field(default_factory=dict)
     node: str = ""
     counts: Sequence[Count] = ()
+    inner: Sequence[Inner] = ()
+    alone: Settlement | None = None
 
 
 class Summary(NamedTuple):

@@ -212,7 +212,7 @@ class RedisStore(RedisReading):
             again = f"{settlement.instance}:{settlement.token}"  # who repeats this call is given the same claim
             asks = onward if number == len(settlements) else ()
             claims = [part for ask in asks for part in arguments.claim(worker, *ask, lease, again)]
-            calls.append(self._commit_call(settlement, packing, nonce, len(asks), claims))
+            calls.append(self._commit_call(settlement, packing, nonce, worker, len(asks), claims))
             packings.append((packing, nonce))
         answers = self.scripts.call_many("commit", calls)
         return [
@@ -221,7 +221,7 @@ class RedisStore(RedisReading):
         ]
 
     def _commit_call(
-        self, settlement: Settlement, packing: Packing, nonce: str, count: int, claims: Sequence[Argument]
+        self, settlement: Settlement, packing: Packing, nonce: str, worker: str, count: int, claims: Sequence[Argument]
     ) -> tuple[str, Sequence[Argument]]:
         run_id, effects = settlement.run_id, settlement.effects
         told = arguments.event(settlement.kind, settlement.instance, settlement.data)
@@ -234,6 +234,7 @@ class RedisStore(RedisReading):
             *arguments.ready_entries(effects.ready),
             *arguments.groups(settlement.groups),
             *arguments.sample(settlement.node, settlement.counts),
+            *arguments.inner(worker, settlement.inner),
             count,
             *claims,
         )
@@ -244,6 +245,9 @@ class RedisStore(RedisReading):
         run_id = settlement.run_id
         if answer == [b"NORUN"]:
             raise unknown_run(run_id)
+        if answer[0] == b"ALONE" and settlement.alone is not None:
+            drop_payloads(self._client, self.prefix(run_id), packing)
+            return self.commit_many([settlement.alone])[0]
         applied, status, *lines = answer[0].decode().split("\n") if answer[0] != b"FENCED" else ("", "")
         if applied != nonce:
             drop_payloads(self._client, self.prefix(run_id), packing)
@@ -355,6 +359,11 @@ def _packed(settlement: Settlement) -> Packing:
         packing.add(settlement.instance, name, value)
     for export in effects.exports:
         packing.export(export, settlement.outputs)
+    for inner in settlement.inner:
+        for name, value in (inner.slots or {}).items():
+            packing.add(inner.instance, name, value)
+        for export in inner.exports:
+            packing.export(export, inner.outputs)
     return packing
 
 

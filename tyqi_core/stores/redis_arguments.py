@@ -11,7 +11,7 @@ from typing import Any
 from tyqi_core.errors import InternalError, UsageError
 from tyqi_core.protocol.message import Event, event_line
 from tyqi_core.scheduler import Change, Ready
-from tyqi_core.stores.base import Count, Wanted
+from tyqi_core.stores.base import Count, Inner, Wanted
 from tyqi_core.stores.redis_scripts import Argument
 from tyqi_core.stores.redis_values import fields_of
 
@@ -38,6 +38,8 @@ def compact(value: Any) -> str:
 
 def event(kind: str, subject: str, data: Mapping[str, Any] | None) -> str:
     """An event's line from behind its time on; the script puts the time before it."""
+    if data is None:
+        return f',"{kind}","{subject}"]'
     return event_line(Event(0, kind, subject, data))[2:]
 
 
@@ -73,6 +75,15 @@ def sample(node: str, counts: Sequence[Count]) -> Iterator[Argument]:
     yield len(counts)
     for count in counts:
         yield from count
+
+
+def inner(worker: str, given: Sequence[Inner]) -> Iterator[Argument]:
+    """Tasks that are settled with another, and who executed them."""
+    yield worker
+    yield len(given)
+    for one in given:
+        yield one.instance
+        yield event(one.kind, one.instance, one.data)
 
 
 def claim(worker: str, instance: str, wanted: Sequence[Wanted], lease_s: float, mark: str) -> Iterator[Argument]:

@@ -9,17 +9,20 @@ from threading import Lock
 from time import monotonic
 from typing import NamedTuple
 
+from tyqi_core.errors import NodeError, TaskCancelled
 from tyqi_core.runtime.context import TaskContext
 from tyqi_core.runtime.distributed.library import Part, Task
+from tyqi_core.runtime.distributed.segments import Segment
 from tyqi_core.runtime.instances import Slot
 from tyqi_core.stores.base import Claim, Settlement
 
 
 class Finished(NamedTuple):
-    """An attempt that was executed, and what settles it."""
+    """An attempt that was executed, and what settles it; ``onward`` is a task to be claimed within that, if any."""
 
     attempt: Attempt
     settlement: Settlement
+    onward: Attempt | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -31,6 +34,7 @@ class Attempt:
         deadline: when it is to be given up, by the same clock.
         told: why it was asked to stop: ``timeout``, ``cancel`` or ``fenced``; empty while it is wanted.
         ended: it was settled by its deadline, and its thread has not come back yet.
+        answer: how it ended, of an attempt that was executed before it was claimed.
     """
 
     task: Task
@@ -41,6 +45,7 @@ class Attempt:
     deadline: float | None = None
     told: str = ""
     ended: bool = False
+    answer: NodeError | TaskCancelled | None = None
 
     @property
     def address(self) -> tuple[str, str, int]:
@@ -103,6 +108,7 @@ class Errand:
         oldest: since when the first of them waits to be settled.
         slot: the node's instance that the thread has entered, for claimed attempts.
         began: since when the thread executes a task; 0: it does not.
+        head, segment, inner: what the thread executes without a claim, under which claim, and which task now.
         started, tasks: since when, and how many tasks, this thread goes on without asking who else waits.
         yields: others wait; what becomes ready is sent.
     """
@@ -113,6 +119,9 @@ class Errand:
     oldest: float = 0.0
     slot: Slot[Task] | None = None
     began: float = 0.0
+    head: Attempt | None = None
+    segment: Segment | None = None
+    inner: Attempt | None = None
     started: float = field(default_factory=monotonic)
     tasks: int = 0
     yields: bool = False

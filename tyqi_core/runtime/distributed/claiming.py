@@ -76,9 +76,11 @@ class Claimer:
         answers = self._settler.insist(lambda: self._store.claim_many(self._worker, asks))
         self.take(errand, list(zip(tasks, answers or (), strict=False)))
 
-    def take(self, errand: Errand, answers: Sequence[tuple[Task, Any]]) -> None:
-        """Hold what was granted."""
+    def take(self, errand: Errand, answers: Sequence[tuple[Task, Any]], executed: Attempt | None = None) -> None:
+        """Hold what was granted. ``executed`` is an attempt that had ended before it was claimed: how, it knows."""
         attempts = [_attempt(task, claim) for task, claim in answers if isinstance(claim, Claim)]
+        for attempt in attempts if executed is not None else ():
+            attempt.answer = executed.answer if executed is not None else None
         if not attempts:
             return
         self._attempts.add(attempts)

@@ -26,6 +26,7 @@ class Durations:
         self.tally = Tally()
         self._expectations = Expectations(known)
         self._told: dict[str, float] = {}
+        self._untold: dict[str, float] = {}
 
     def expected(self, task: PlanTask) -> float | None:
         """Seconds, or ``None`` while too little is known."""
@@ -33,12 +34,19 @@ class Durations:
 
     def note(self, task: PlanTask, seconds: float) -> None:
         """An execution took so long."""
-        self._expectations.learn(reference(task), seconds)
+        node = reference(task)
+        self._expectations.learn(node, seconds)
+        if node not in self._untold:
+            self._untold[node] = max(monotonic(), self._told.get(node, 0.0) + TELL_S)
 
-    def counts(self, task: PlanTask) -> tuple[str, Sequence[Count]]:
-        """What the history that all share is to be told now; mostly nothing."""
-        node, now = reference(task), monotonic()
-        if now - self._told.get(node, 0.0) < TELL_S:
+    def counts(self) -> tuple[str, Sequence[Count]]:
+        """A node, and what the history that all share is to be told of it now; mostly nothing."""
+        if not self._untold:
+            return "", ()
+        now, node = monotonic(), next(iter(self._untold))
+        due = self._untold.pop(node, now)
+        if now < due:
+            self._untold[node] = due  # the others are looked at first
             return "", ()
         self._told[node] = now
         counts = [Count(*change) for change in changes_of(self.tally.taken(node))]

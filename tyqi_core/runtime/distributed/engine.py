@@ -22,13 +22,14 @@ from tyqi_core.runtime.distributed.attempts import Attempt, Attempts, Errand, Fi
 from tyqi_core.runtime.distributed.batches import Answer, Batches, execute_batch
 from tyqi_core.runtime.distributed.claiming import Claimer
 from tyqi_core.runtime.distributed.durations import Durations
+from tyqi_core.runtime.distributed.extending import Extender
 from tyqi_core.runtime.distributed.finishing import Finisher
 from tyqi_core.runtime.distributed.library import PlanLibrary, Task
 from tyqi_core.runtime.distributed.pulse import Pulse
 from tyqi_core.runtime.distributed.settling import Messenger, Settler
 from tyqi_core.runtime.distributed.spreading import Stretch
 from tyqi_core.runtime.distributed.upkeep import Upkeep
-from tyqi_core.runtime.endings import completed, skipped
+from tyqi_core.runtime.endings import Ending, completed, skipped
 from tyqi_core.runtime.execute import Executed, described
 from tyqi_core.runtime.instances import Instances, Slot
 from tyqi_core.runtime.watch import Watch
@@ -83,6 +84,7 @@ class Engine:
         self._claimer = Claimer(
             store, self._settler, self._instances, self._attempts, batches, durations, self._pulse, worker
         )
+        self._extender = Extender(self._settler, durations, self._instances, queues, self._execute, self._pulse)
         self._finisher = Finisher(self._settler, messenger, self._claimer, self._instances, queues)
 
     def perform(self, run_id: str, digest: str, ready: Sequence[Stretch]) -> None:
@@ -125,10 +127,9 @@ class Engine:
 
     def _perform(self, errand: Errand, attempt: Attempt) -> None:
         """Execute an attempt, or the batch that it belongs to."""
-        if attempt.claim.skip:
+        if attempt.claim.skip or attempt.answer is not None:
             if self._attempts.take(attempt):
-                settlement = self._settler.settlement(attempt.task, attempt.claim.token, skipped())
-                errand.finish(Finished(attempt, settlement))
+                self._ended(errand, attempt, attempt.answer or skipped())
             return
         together = [attempt, *_mates(errand, attempt)]
         self._begin(together)
@@ -155,23 +156,33 @@ class Engine:
 
     def _answers(self, slot: Slot[Task] | None, together: Sequence[Attempt]) -> Sequence[Answer]:
         first = together[0]
-        error: NodeError | TaskCancelled
+        if len(together) == 1:
+            return [self._execute(entered(slot), first)]
         try:
             node = self._instances.node(entered(slot), first.part.executable.manifest, first.context)
-            for mate in together[1:]:
-                mate.context.device = first.context.device
-            if len(together) > 1:
-                return self._batch(node, together)
-            names = (first.task.run_id, first.task.instance)
-            return [self._watch.run(first.part.executable, node, first.claim.values, first.context, names)]
-        except (NodeError, TaskCancelled) as raised:
-            error = raised
-        except BaseException as raised:  # not even an exit hidden in what a node returned may end this worker
-            log.exception("executing %s failed outside its node", first.task.instance)
-            error = NodeError(described(raised), code="INTERNAL")
-        return [error] * len(together)
+            return self._batch(node, together)
+        except (NodeError, TaskCancelled) as error:
+            return [error] * len(together)
+        except BaseException as error:  # see _execute
+            log.exception("executing a batch of %s failed outside its node", first.part.task.node.id)
+            return [NodeError(described(error), code="INTERNAL") for _ in together]
+
+    def _execute(self, slot: Slot[Task], attempt: Attempt) -> Answer:
+        """How a single attempt ends; nothing is raised."""
+        executable, context = attempt.part.executable, attempt.context
+        try:
+            node = self._instances.node(slot, executable.manifest, context)
+            names = (attempt.task.run_id, attempt.task.instance)
+            return self._watch.run(executable, node, attempt.claim.values, context, names)
+        except (NodeError, TaskCancelled) as error:
+            return error
+        except BaseException as error:  # not even an exit hidden in what a node returned may end this worker
+            log.exception("executing %s failed outside its node", attempt.task.instance)
+            return NodeError(described(error), code="INTERNAL")
 
     def _batch(self, node: Node, together: Sequence[Attempt]) -> Sequence[Answer]:
+        for mate in together[1:]:
+            mate.context.device = together[0].context.device
         begun = perf_counter()
         answers = execute_batch(node, together)
         seconds = (perf_counter() - begun) / len(together)
@@ -179,19 +190,24 @@ class Engine:
             self._durations.tally.took(attempt.part.executable.node, seconds)
         return answers
 
-    def _ended(self, errand: Errand, attempt: Attempt, answer: Answer) -> None:
+    def _ended(self, errand: Errand, attempt: Attempt, answer: Answer | Ending) -> None:
         task, claim = attempt.task, attempt.claim
-        if isinstance(answer, Executed):
-            history = self._durations.counts(attempt.part.task)
-            errand.finish(Finished(attempt, self._settler.settlement(task, claim.token, completed(answer), *history)))
-            if not attempt.part.executable.manifest.idempotent:
-                self._finisher.settle(errand)
+        if isinstance(answer, NodeError | TaskCancelled):
+            after = self._settler.failed(task, claim.token, claim.tries, answer, stopping=attempt.told == "cancel")
+            if isinstance(after, Settlement):
+                errand.finish(Finished(attempt, after))
+            elif after is not None:
+                errand.waiting.appendleft(after)
             return
-        after = self._settler.failed(task, claim.token, claim.tries, answer, stopping=attempt.told == "cancel")
-        if isinstance(after, Settlement):
-            errand.finish(Finished(attempt, after))
-        elif after is not None:
-            errand.waiting.appendleft(after)
+        ending = completed(answer) if isinstance(answer, Executed) else answer
+        finished = Finished(attempt, self._settler.settlement(task, claim.token, ending, *self._durations.counts()))
+        extended = self._extender.extended(errand, finished, ending)
+        if extended.finished is not None:
+            errand.finish(extended.finished)
+            if extended.finished.onward or not attempt.part.executable.manifest.idempotent:
+                self._finisher.settle(errand)
+        elif extended.rescued and extended.answer and self._attempts.take(extended.rescued):
+            self._ended(errand, extended.rescued, extended.answer)
 
     def _come_back_late(self, errand: Errand) -> None:
         """The attempt was ended by its deadline; its instance may be in any state, others get a new one."""

@@ -58,7 +58,7 @@ class Finisher:
             return
         errand.tasks += len(finished)
         self._ask_who_waits(errand)
-        onward = self._onward(errand, finished[-1]) if errand.empty_handed() and not errand.yields else []
+        onward = self._onward(errand, finished[-1])
         asks = [Onward(one.task.instance, one.part.executable.wanted(one.task.instance)) for one in onward]
         answers = self._settler.commit([one.settlement for one in finished], asks)
         for one, settled in zip(finished, answers, strict=True):
@@ -79,6 +79,10 @@ class Finisher:
 
     def _onward(self, errand: Errand, last: Finished) -> list[_Candidate]:
         """The tasks that may become ready by a settlement and that this thread could go on with: of one instance."""
+        if last.onward is not None:
+            return [_Candidate(last.onward.task, last.onward.part)]
+        if errand.yields or not errand.empty_handed():
+            return []
         task = last.attempt.task
         found: list[_Candidate] = []
         for path in opened(last.settlement.effects):
@@ -111,7 +115,7 @@ class Finisher:
         if claimed is not None:
             ready = [entry for entry in ready if entry.path != claimed.instance]
             task = next(candidate.task for candidate in onward if candidate.task.instance == claimed.instance)
-            self._claimer.take(errand, [(task, claimed.claim)])
+            self._claimer.take(errand, [(task, claimed.claim)], one.onward)
         if not ready:
             return
 

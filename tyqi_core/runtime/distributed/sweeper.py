@@ -65,7 +65,7 @@ class Sweeper:
         while not self._stop.is_set():
             try:
                 swept = self.sweep()
-                pause = 0.0 if swept.told == _LIMIT or swept.taken == _LIMIT else PAUSE_S
+                pause = 0.0 if _LIMIT in (swept.told, swept.taken) else PAUSE_S
             except TyqiError as error:
                 log.warning("a round failed, the next one goes on: %s", error)
                 pause = _AWAY_S

@@ -11,8 +11,8 @@ from tyqi_core.errors import NodeError, TaskTimeout
 from tyqi_core.runtime.distributed.attempts import Attempt, Attempts, Errand, Finished
 from tyqi_core.runtime.distributed.claiming import RELIEF_S
 from tyqi_core.runtime.distributed.settling import Messenger, Settler
-from tyqi_core.runtime.distributed.spreading import Stretch
-from tyqi_core.stores.base import Beat, Settlement
+from tyqi_core.runtime.distributed.spreading import Stretch, stretches
+from tyqi_core.stores.base import Beat, Onward, Settled, Settlement
 
 if TYPE_CHECKING:
     from tyqi_core.stores.redis import RedisStore
@@ -71,7 +71,7 @@ class Upkeep:
             if attempt.deadline is not None and not attempt.told:
                 yield attempt.deadline
         for errand in list(self._errands):
-            if errand.claimed or errand.waiting or errand.finished:
+            if errand.claimed or errand.waiting or errand.finished or errand.inner:
                 yield now + RELIEF_S
 
     def _beat(self, held: Sequence[Attempt]) -> None:
@@ -104,6 +104,10 @@ class Upkeep:
 
     def _relieve(self, errand: Errand) -> None:
         """Take everything but the task that executes out of a thread's hands, and give it to others."""
+        with errand.lock:
+            inner, head, segment = errand.inner, errand.head, errand.segment
+            if inner and head and segment and not inner.told and not inner.claim.token:
+                self._rescue(inner, Finished(head, segment.settlement(), inner))
         if finished := errand.take_finished():
             self._settler.finish(finished)
         waiting = errand.take_waiting()
@@ -112,3 +116,20 @@ class Upkeep:
                 self._store.release(*attempt.address, again=True)
                 waiting.append(attempt.task)
         self._messenger.tell_tasks(waiting)
+
+    def _rescue(self, inner: Attempt, finished: Finished) -> None:
+        """Settle a segment whose last task takes long, and claim that task: from now on it is one like any other."""
+        task = inner.task
+        onward = Onward(task.instance, inner.part.executable.wanted(task.instance))
+        (settled,) = self._settler.commit([finished.settlement], [onward])
+        claimed = settled.claimed if isinstance(settled, Settled) else None
+        if claimed is None:
+            inner.told, inner.context.cancelled = "fenced", True
+        else:
+            inner.claim = claimed.claim
+            timeout = inner.part.task.timeout
+            inner.deadline = None if timeout is None else inner.began + timeout
+            self._attempts.add([inner])
+        if isinstance(settled, Settled):
+            ready = [entry for entry in settled.ready if entry.path != task.instance]
+            self._messenger.tell(task.run_id, task.loaded, stretches(ready))

@@ -1,5 +1,5 @@
--- Settle a task and go on. ARGV: instance, token, nonce, grace ms, event, values, changes, ready, groups, sample,
--- claims to try.
+-- Settle a task and go on. ARGV: instance, token, nonce, grace ms, event, values, changes, ready, groups, sample, worker,
+-- inner tasks (settled with it, unless the run is stopping: then the answer is ALONE), claims to try.
 -- Answer: what is kept (nonce, status, ready entries), then the claim's instance and the claim.
 local instance, token, nonce, grace, event = arg(), number(), arg(), number(), arg()
 local puts, refs = values_of_call()
@@ -9,6 +9,8 @@ for i = 1, number() do
   ahead[#ahead + 1] = 'c:' .. changes[i][1]
 end
 local ready, groups, sample, asks = ready_of_call(), groups_of_call(), sample_of_call(), {}
+local worker, inner = arg(), {}
+for i = 1, number() do inner[i] = {arg(), arg()} end
 for i = 1, number() do
   asks[i] = asked()
   ahead[#ahead + 1] = 't:' .. asks[i].instance
@@ -32,12 +34,21 @@ end
 fault = missing(refs)
 if fault then return fault end
 
+if #inner > 0 and run.status ~= 'running' then return {'ALONE'} end
+
 -- From here on everything is written.
 task.state, task.nonce, task.worker = 'd', '-', '-'
 write_task(run, instance, task)
 redis.call('ZREM', prefix .. 'leases', run.id .. '|' .. instance)
 run.live = run.live - 1
 record(run, event)
+local by = worker ~= '' and '{"worker":"' .. worker .. '"}' or nil
+for _, one in ipairs(inner) do
+  told(run, 'task.ready', one[1])
+  told(run, 'task.started', one[1], by)
+  record(run, one[2])
+  put(run, 't:' .. one[1], 'd 1 1 0 0 - -')
+end
 put_values(run, puts, refs)
 for _, change in ipairs(changes) do
   local name = change[1]
