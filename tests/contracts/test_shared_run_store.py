@@ -226,6 +226,18 @@ def test_a_beat_in_a_stopping_run_says_so_and_the_dead_there_are_held(store, clo
     assert store.status("run") == "cancelled"
 
 
+def test_what_executes_in_a_failing_run_may_finish_until_the_run_is_cancelled(store):
+    accept(store, TWO)
+    token = take(store, "A").token
+    store.fail("run", "B", take(store, "B").token, {"code": "X"})
+    assert store.beat("run", "A", token) is Beat.OK
+    assert store.cancel("run") == "failing"
+    assert store.beat("run", "A", token) is Beat.CANCEL
+    assert store.release("run", "A", token) == "failed"
+    store.resume("run")
+    assert store.beat("run", "A", take(store, "A").token) is Beat.OK
+
+
 def test_what_a_process_hands_back_counts_neither_as_a_try_nor_as_a_death(store):
     accept(store)
     token = take(store, "T1").token

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -170,9 +171,10 @@ class OnWorkers:
         return result
 
     def cancel(self, run_id: str, grace: float) -> None:
-        before = self._executing(run_id)
+        executing, began = self._executing(run_id), time.monotonic()
         self._client.cancel(run_id, grace)
-        self._workplace.gave_up(len(before & self._executing(run_id)))
+        if time.monotonic() - began >= grace:
+            self._workplace.gave_up(len(executing))
 
     def resume(self, run_id: str) -> str:
         self._workplace.ready()
