@@ -1,4 +1,4 @@
-"""What tests of every kind share: a real browser, a real Redis server."""
+"""What tests of every kind share: a real browser, a real Redis server, workers."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from redis_servers import RedisServer
+from trial_workers import workplaces
 
 from tyqi_core.stores.redis import RedisStore
 
 if TYPE_CHECKING:
     import redis
     from playwright.sync_api import Browser, Page
+
+__all__ = ["workplaces"]
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM_FLAGS = (

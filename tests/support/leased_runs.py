@@ -49,6 +49,7 @@ class LeasedRun:
         self.nonces: dict[str, str] = {}
         self.answers: dict[str, tuple[int, str, Any]] = {}
         self.quarantined: set[str] = set()
+        self.cancelled = False
         self.memory.accept(RUN, {}, effects, {})
         self._enter(effects.ready)
 
@@ -156,7 +157,11 @@ class LeasedRun:
         if task is None or task.status != "executing" or task.token != token:
             return Beat.FENCED
         self.leases[instance] = self.clock() + self.lease
-        return Beat.OK if self.run.status == "running" else Beat.CANCEL
+        return Beat.CANCEL if self.cancelled else Beat.OK
+
+    def cancel(self) -> RunStatus:
+        self.cancelled = True
+        return self.memory.cancel(RUN)
 
     def take_due(self) -> list[Due]:
         if self.run.status not in {"running", *TERMINAL}:
@@ -217,6 +222,7 @@ class LeasedRun:
     def resume(self) -> list[Ready]:
         run = self.run
         held, run.held = run.held, []
+        self.cancelled = False
         run.status, run.error = "running", None
         run.record("run.resumed", "")
         for path, items in held:

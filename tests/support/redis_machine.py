@@ -131,7 +131,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def cancel(self):
-        assert self.store.cancel(RUN) == self.model.memory.cancel(RUN)
+        assert self.store.cancel(RUN) == self.model.cancel()
 
     @precondition(lambda self: self.model.run.status in {"failed", "cancelled"})
     @rule()

@@ -50,11 +50,15 @@ class Runtime(Protocol):
         ...
 
     def resume(self, run_id: str) -> str:
-        """Go on with a run that failed or was cancelled, on fresh workers."""
+        """Go on with a run that failed or was cancelled, from what is kept of it outside of any worker."""
         ...
 
     def close(self) -> None:
         """An orderly end of all workers."""
+        ...
+
+    def done(self) -> None:
+        """The test is over: nothing of its runs goes on, workers that other tests may use do."""
         ...
 
 
@@ -91,6 +95,9 @@ class InProcess:
         while self._runtimes:
             self._runtimes.popitem()[1].close()
 
+    def done(self) -> None:
+        self.close()
+
     def _open(self, project: Project) -> InProcessRuntime:
         return open_runtime(project, self._catalog, self._settings, threads=4)
 
@@ -99,7 +106,18 @@ class InProcess:
         return handle.id
 
 
-RUNTIMES: Mapping[str, Callable[[Catalog, Path], Runtime]] = {"inprocess": InProcess}
+def on_workers(request: pytest.FixtureRequest, catalog: Catalog) -> Runtime:
+    """On workers whose broker the test is named after."""
+    from trial_workers import OnWorkers  # most tests that use this module need no broker
+
+    return OnWorkers(catalog, request.getfixturevalue("workplaces")(request.node.callspec.params["run"]))
+
+
+RUNTIMES: Mapping[str, Callable[[pytest.FixtureRequest, Catalog, Path], Runtime]] = {
+    "inprocess": lambda _, catalog, folder: InProcess(catalog, folder / "state"),
+    "celery-redis": lambda request, catalog, _: on_workers(request, catalog),
+    "celery-rabbitmq": lambda request, catalog, _: on_workers(request, catalog),
+}
 
 HEAD = "tyqi: 1\nproject: trial\n"
 NUMBER = "{type: json, schema: {type: number}}"
@@ -192,9 +210,9 @@ def trial_catalog(trial_folder: Path) -> Iterator[Catalog]:
 @pytest.fixture(params=list(RUNTIMES))
 def run(request: pytest.FixtureRequest, trial_catalog: Catalog, tmp_path: Path) -> Iterator[Runs]:
     """Runs a project: ``run(text, inputs, **params)``; also ``start``, ``wait``, ``cancel``, ``resume``."""
-    runtime = RUNTIMES[request.param](trial_catalog, tmp_path / "state")
+    runtime = RUNTIMES[request.param](request, trial_catalog, tmp_path)
     yield Runs(runtime)
-    runtime.close()
+    runtime.done()
 
 
 @pytest.fixture

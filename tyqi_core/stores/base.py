@@ -88,7 +88,7 @@ class Beat(Enum):
     FENCED = "FENCED"
     """The attempt is not current any more; whatever it does changes nothing."""
     CANCEL = "CANCEL"
-    """The run is stopping: end the attempt and release it."""
+    """The run was cancelled: end the attempt and release it."""
 
 
 class Onward(NamedTuple):

@@ -5,4 +5,4 @@ local instance, token, length = arg(), number(), number()
 if not run or not current(run, instance, token) then return 'FENCED' end
 redis.call('ZADD', prefix .. 'leases', now + length, run.id .. '|' .. instance)
 lasting(run, 'leases')
-return run.status == 'running' and 'OK' or 'CANCEL'
+return redis.call('HEXISTS', run.key, 'cancelled') == 1 and 'CANCEL' or 'OK' -- what executes in a failing run finishes

@@ -4,6 +4,8 @@ local run, fault = open(ARGV[2])
 if fault then return fault end
 if not run then return 'NORUN' end
 local given_up = arg() == '1'
+if TERMINAL[run.status] then return run.status end
+redis.call('HSET', run.key, 'cancelled', 1) -- heartbeats are told, those of a run that was failing already too
 if run.status == 'running' then
   run.status = 'cancelling'
   end_if_over(run)

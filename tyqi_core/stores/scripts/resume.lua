@@ -10,7 +10,7 @@ end
 if run.status ~= 'failed' and run.status ~= 'cancelled' then return {'REFUSED', run.status} end
 local held = redis.call('LRANGE', run.key .. ':h', 0, -1)
 redis.call('UNLINK', run.key .. ':h')
-redis.call('HDEL', run.key, 'error')
+redis.call('HDEL', run.key, 'error', 'cancelled')
 redis.call('HSET', run.key, 'resumed', nonce)
 redis.call('ZREM', prefix .. 'ended', run.id)
 run.status, run.error = 'running', nil
