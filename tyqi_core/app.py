@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from tyqi_core.runtime.context import ProgressListener
-    from tyqi_core.runtime.distributed.attempts import Attempt
+    from tyqi_core.runtime.distributed.boards import Held
     from tyqi_core.runtime.distributed.durations import Durations
     from tyqi_core.runtime.distributed.engine import Engine
     from tyqi_core.runtime.distributed.settling import Messenger
     from tyqi_core.runtime.distributed.sweeper import Sweeper
+    from tyqi_core.runtime.distributed.watchdog import Watchdog
     from tyqi_core.runtime.history import Fields, NodeHistory
     from tyqi_core.runtime.inprocess import InProcessRuntime
     from tyqi_core.runtime.measuring import Tally
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from tyqi_core.stores.redis import RedisStore
     from tyqi_core.workflow.plan import Plan
 
-    Show = Callable[[Sequence[Attempt]], None]
+    Show = Callable[[Sequence[Held]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +308,19 @@ def open_sweeper(settings: Settings) -> Sweeper:
     from tyqi_core.runtime.distributed.sweeper import Sweeper
 
     return Sweeper(open_store(settings), open_messenger(settings))
+
+
+def open_watchdog(settings: Settings, folder: Path, end: Callable[[int], None]) -> Watchdog:
+    """What ends worker processes that are stuck, and gives what the dead held to others.
+
+    Args:
+        settings: where store and broker are.
+        folder: where the processes show their boards.
+        end: ends a process, by its id.
+    """
+    from tyqi_core.runtime.distributed.watchdog import Watchdog
+
+    return Watchdog(open_store(settings), open_messenger(settings), folder, end)
 
 
 def open_node(node_id: str, catalog: Catalog, params: Mapping[str, Any]) -> InProcessRuntime:

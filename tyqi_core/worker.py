@@ -19,6 +19,7 @@ from celery import signals
 
 from tyqi_core.app import open_celery, open_engine, open_node
 from tyqi_core.catalog.catalog import Catalog
+from tyqi_core.runtime.distributed.boards import Board, Held
 from tyqi_core.runtime.distributed.broker import task_name
 from tyqi_core.runtime.distributed.direct import DirectCalls
 from tyqi_core.runtime.distributed.queues import QUEUES
@@ -62,7 +63,7 @@ class Worker:
         if self._pid != os.getpid():
             with self._lock:
                 if self._pid != os.getpid():
-                    self._engine = open_engine(self._settings, self._catalog, self._queues, self._name())
+                    self._engine = open_engine(self._settings, self._catalog, self._queues, self._name(), self._show())
                     self._pid = os.getpid()
         assert self._engine is not None  # noqa: S101 - set above; for the type checker
         return self._engine
@@ -74,6 +75,12 @@ class Worker:
             self._engine.close()
             self._engine = None
             self._pid = 0
+
+    @staticmethod
+    def _show() -> Callable[[Sequence[Held]], None] | None:
+        """Shows what is held to the supervisor, if there is one."""
+        board = Board.from_environment()
+        return None if board is None else board.show
 
     @staticmethod
     def _name() -> str:

@@ -70,7 +70,7 @@ class RedisStore(RedisReading):
         client = redis.Redis.from_url(
             url,
             retry=retry,
-            retry_on_error=[AwayError, LateError, BusyLoadingError],
+            retry_on_error=[AwayError, LateError, BusyLoadingError, OSError],
             socket_timeout=15,
             socket_connect_timeout=5,
             socket_keepalive=True,

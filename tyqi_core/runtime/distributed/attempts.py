@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from tyqi_core.errors import NodeError, TaskCancelled
 from tyqi_core.runtime.context import TaskContext
+from tyqi_core.runtime.distributed.boards import Held
 from tyqi_core.runtime.distributed.library import Part, Task
 from tyqi_core.runtime.distributed.segments import Segment
 from tyqi_core.runtime.instances import Slot
@@ -33,7 +34,8 @@ class Attempt:
         began: when its execution began, by the monotonic clock; 0 before.
         deadline: when it is to be given up, by the same clock.
         told: why it was asked to stop: ``timeout``, ``cancel`` or ``fenced``; empty while it is wanted.
-        ended: it was settled by its deadline, and its thread has not come back yet.
+        state: ``claimed``, ``executing``; ``executed``: its thread has ended it, it is not settled yet; ``expired``:
+            its deadline has ended and settled it, its thread has not come back yet.
         answer: how it ended, of an attempt that was executed before it was claimed.
     """
 
@@ -44,13 +46,18 @@ class Attempt:
     began: float = 0.0
     deadline: float | None = None
     told: str = ""
-    ended: bool = False
+    state: str = "claimed"
     answer: NodeError | TaskCancelled | None = None
 
     @property
     def address(self) -> tuple[str, str, int]:
         """Run, instance and token: what the store knows it by."""
         return self.task.run_id, self.task.instance, self.claim.token
+
+    def shown(self) -> Held:
+        """What the supervisor must know of it."""
+        plan, tries = self.task.loaded.plan.digest, self.claim.tries
+        return Held(*self.address, plan, self.deadline, tries, self.state, self.told)
 
 
 class Attempts:
@@ -60,7 +67,7 @@ class Attempts:
         show: told of all attempts whenever what the supervisor must know has changed.
     """
 
-    def __init__(self, show: Callable[[Sequence[Attempt]], None]) -> None:
+    def __init__(self, show: Callable[[Sequence[Held]], None]) -> None:
         self._held: dict[tuple[str, str, int], Attempt] = {}
         self._lock = Lock()
         self._show = show
@@ -69,30 +76,52 @@ class Attempts:
         """Hold attempts that were claimed."""
         with self._lock:
             self._held.update((attempt.address, attempt) for attempt in attempts)
-            self._show(list(self._held.values()))
+            self._tell()
+
+    def begin(self, attempts: Sequence[Attempt]) -> None:
+        """Attempts are executed from now on. The supervisor is told if it could not guess it."""
+        with self._lock:
+            for attempt in attempts:
+                attempt.state = "executing"
+            if len(self._held) > len(attempts) or attempts[0].deadline is not None:
+                self._tell()
 
     def take(self, attempt: Attempt) -> bool:
         """Its thread ends an attempt. False: its deadline has ended it already."""
         with self._lock:
-            return self._held.pop(attempt.address, None) is not None and not attempt.ended
+            if attempt.state == "expired":
+                self._held.pop(attempt.address, None)
+                self._tell()
+                return False
+            attempt.state = "executed"
+            return attempt.address in self._held
 
-    def end(self, attempt: Attempt) -> bool:
+    def expire(self, attempt: Attempt) -> bool:
         """Its deadline ends an attempt, which is held until its thread comes back. False: its thread has ended it."""
         with self._lock:
-            if attempt.ended or attempt.address not in self._held:
+            if attempt.state == "executed" or attempt.address not in self._held:
                 return False
-            attempt.ended = True
+            attempt.state = "expired"
             return True
+
+    def drop(self, attempts: Iterable[Attempt]) -> None:
+        """What was executed is settled, or given back."""
+        with self._lock:
+            for attempt in attempts:
+                self._held.pop(attempt.address, None)
 
     def changed(self) -> None:
         """Let the supervisor know what has changed in an attempt."""
         with self._lock:
-            self._show(list(self._held.values()))
+            self._tell()
 
     def all(self) -> list[Attempt]:
         """What is held now."""
         with self._lock:
             return list(self._held.values())
+
+    def _tell(self) -> None:
+        self._show([attempt.shown() for attempt in self._held.values()])
 
 
 @dataclass(slots=True, eq=False)

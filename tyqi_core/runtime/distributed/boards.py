@@ -51,6 +51,9 @@ class Held(NamedTuple):
         token: the attempt's token.
         plan: the plan's hash.
         deadline: when it has to be over, in seconds of this machine's monotonic clock; ``None``: no limit.
+        tries: how many attempts of the task there have been.
+        state: see :class:`~tyqi_core.runtime.distributed.attempts.Attempt`.
+        told: why it was asked to stop, if it was.
     """
 
     run_id: str
@@ -58,6 +61,9 @@ class Held(NamedTuple):
     token: int
     plan: str
     deadline: float | None
+    tries: int = 1
+    state: str = "executing"
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)

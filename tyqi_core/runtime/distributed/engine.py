@@ -20,6 +20,7 @@ from tyqi_core.errors import InternalError, NodeError, TaskCancelled
 from tyqi_core.node import Node
 from tyqi_core.runtime.distributed.attempts import Attempt, Attempts, Errand, Finished
 from tyqi_core.runtime.distributed.batches import Answer, Batches, execute_batch
+from tyqi_core.runtime.distributed.boards import Held
 from tyqi_core.runtime.distributed.claiming import Claimer
 from tyqi_core.runtime.distributed.durations import Durations
 from tyqi_core.runtime.distributed.extending import Extender
@@ -69,7 +70,7 @@ class Engine:
         worker: str,
         queues: frozenset[str],
         hooks: Hooks | None = None,
-        show: Callable[[Sequence[Attempt]], None] = lambda _: None,
+        show: Callable[[Sequence[Held]], None] = lambda _: None,
     ) -> None:
         self._durations = durations
         self._messenger = messenger
@@ -85,7 +86,7 @@ class Engine:
             store, self._settler, self._instances, self._attempts, batches, durations, self._pulse, worker
         )
         self._extender = Extender(self._settler, durations, self._instances, queues, self._execute, self._pulse)
-        self._finisher = Finisher(self._settler, messenger, self._claimer, self._instances, queues)
+        self._finisher = Finisher(self._settler, messenger, self._claimer, self._instances, self._attempts, queues)
 
     def perform(self, run_id: str, digest: str, ready: Sequence[Stretch]) -> None:
         """Do what a message asks for, and what follows from it."""
@@ -150,8 +151,8 @@ class Engine:
         for attempt in together:
             attempt.began = now
             attempt.deadline = None if timeout is None else now + timeout
+        self._attempts.begin(together)
         if timeout is not None:
-            self._attempts.changed()
             self._pulse.by(now + timeout)
 
     def _answers(self, slot: Slot[Task] | None, together: Sequence[Attempt]) -> Sequence[Answer]:
@@ -194,6 +195,8 @@ class Engine:
         task, claim = attempt.task, attempt.claim
         if isinstance(answer, NodeError | TaskCancelled):
             after = self._settler.failed(task, claim.token, claim.tries, answer, stopping=attempt.told == "cancel")
+            if not isinstance(after, Settlement):
+                self._attempts.drop([attempt])
             if isinstance(after, Settlement):
                 errand.finish(Finished(attempt, after))
             elif after is not None:

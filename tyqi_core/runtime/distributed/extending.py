@@ -146,7 +146,7 @@ class Extender:
             errand.inner = None
             errand.began = 0.0
         self._durations.note(following.part.task, seconds)
-        if following.ended:  # the instance may be in any state; others get a new one
+        if following.state == "expired":  # the instance may be in any state; others get a new one
             errand.waiting.extend(self._instances.abandon(slot))
         if (parked := self._instances.leave(slot)) is not None:
             errand.waiting.append(parked)

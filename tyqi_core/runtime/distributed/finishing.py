@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from tyqi_core.errors import NodeError
-from tyqi_core.runtime.distributed.attempts import Errand, Finished
+from tyqi_core.runtime.distributed.attempts import Attempts, Errand, Finished
 from tyqi_core.runtime.distributed.claiming import Claimer
 from tyqi_core.runtime.distributed.library import LoadedPlan, Part, Task, opened
 from tyqi_core.runtime.distributed.settling import Messenger, Settler
@@ -34,6 +34,7 @@ class Finisher:
         messenger: who is told of what others should do.
         claimer: what is claimed within a settlement is handed to it.
         instances: the nodes of this process.
+        attempts: what it holds.
         queues: those that this worker serves.
     """
 
@@ -43,8 +44,10 @@ class Finisher:
         messenger: Messenger,
         claimer: Claimer,
         instances: Instances[Task],
+        attempts: Attempts,
         queues: frozenset[str],
     ) -> None:
+        self._attempts = attempts
         self._settler = settler
         self._messenger = messenger
         self._claimer = claimer
@@ -61,6 +64,7 @@ class Finisher:
         onward = self._onward(errand, finished[-1])
         asks = [Onward(one.task.instance, one.part.executable.wanted(one.task.instance)) for one in onward]
         answers = self._settler.commit([one.settlement for one in finished], asks)
+        self._attempts.drop(one.attempt for one in finished)
         for one, settled in zip(finished, answers, strict=True):
             if isinstance(settled, NodeError):
                 self._refused(errand, one, settled)

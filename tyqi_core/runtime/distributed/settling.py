@@ -168,8 +168,15 @@ class Settler:
         """Settle attempts and send everything that becomes ready: for whoever executes nothing itself."""
         answers = self.commit([one.settlement for one in finished])
         for one, settled in zip(finished, answers, strict=True):
-            if isinstance(settled, Settled):
-                self._messenger.tell(one.attempt.task.run_id, one.attempt.task.loaded, stretches(settled.ready))
+            self._send_on(one.attempt.task, settled)
+
+    def finish_for(self, task: Task, settlement: Settlement) -> None:
+        """As :meth:`finish`, for an attempt of another process."""
+        self._send_on(task, self.commit([settlement])[0])
+
+    def _send_on(self, task: Task, settled: Settled | NodeError | None) -> None:
+        if isinstance(settled, Settled):
+            self._messenger.tell(task.run_id, task.loaded, stretches(settled.ready))
 
     def keep_some(
         self, task: Task, ready: Sequence[Ready], serves: Callable[[Stretch], bool], *, idle: bool

@@ -55,7 +55,7 @@ class Upkeep:
         held = self._attempts.all()
         if held and now >= self._next_beat:
             self._next_beat = now + self._beat_s
-            self._beat([attempt for attempt in held if not attempt.ended])
+            self._beat([attempt for attempt in held if attempt.state != "expired"])
         for attempt in held:
             if attempt.deadline is not None and now >= attempt.deadline and not attempt.told:
                 self._expire(attempt)
@@ -75,6 +75,7 @@ class Upkeep:
                 yield now + RELIEF_S
 
     def _beat(self, held: Sequence[Attempt]) -> None:
+        self._attempts.changed()  # a sign of life for the supervisor, whether or not the store can be reached
         answers = self._store.beat_many([attempt.address for attempt in held])
         for attempt, beat in zip(held, answers, strict=True):
             if beat is not Beat.OK and not attempt.told:
@@ -88,7 +89,7 @@ class Upkeep:
 
     def _expire(self, attempt: Attempt) -> None:
         """An attempt's time is up: settle it so, and tell its node."""
-        if self._attempts.end(attempt):
+        if self._attempts.expire(attempt):
             timeout = attempt.part.task.timeout or 0.0
             self._tell(attempt, "timeout", LATE_S)
             self.end(attempt, TaskTimeout(f"no result within {timeout:g} s"))
@@ -110,10 +111,12 @@ class Upkeep:
                 self._rescue(inner, Finished(head, segment.settlement(), inner))
         if finished := errand.take_finished():
             self._settler.finish(finished)
+            self._attempts.drop(one.attempt for one in finished)
         waiting = errand.take_waiting()
         for attempt in errand.take_claimed():
             if self._attempts.take(attempt):
                 self._store.release(*attempt.address, again=True)
+                self._attempts.drop([attempt])
                 waiting.append(attempt.task)
         self._messenger.tell_tasks(waiting)
 
@@ -129,6 +132,7 @@ class Upkeep:
             inner.claim = claimed.claim
             timeout = inner.part.task.timeout
             inner.deadline = None if timeout is None else inner.began + timeout
+            inner.state = "executing"
             self._attempts.add([inner])
         if isinstance(settled, Settled):
             ready = [entry for entry in settled.ready if entry.path != task.instance]

@@ -1,0 +1,112 @@
+"""What the supervisor of worker processes does about those that are late, stuck or dead. It reads their boards.
+
+A process settles what is late itself, and tells the node. The watchdog acts on what is left: a node that does not come
+back, a process that is stuck in native code, one that has died. It ends the process, and only the task that was to
+blame counts a death or a timeout: everything else that the process held is ready again at once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from tyqi_core.errors import TaskTimeout, TyqiError
+from tyqi_core.runtime.distributed.boards import BoardState, Held, read_boards, remove
+from tyqi_core.runtime.distributed.library import PlanLibrary, Task
+from tyqi_core.runtime.distributed.settling import Messenger, Settler
+from tyqi_core.runtime.distributed.spreading import Stretch
+from tyqi_core.stores.base import Settlement
+
+if TYPE_CHECKING:
+    from tyqi_core.stores.redis import RedisStore
+
+log = logging.getLogger("tyqi.watchdog")
+EVERY_S: Final = 0.25
+"""How often boards are read."""
+LATE_S: Final = 1.0
+"""How long after a deadline a process may take to act on it itself."""
+SILENT_LEASES: Final = 2.0
+"""After how many leases without a sign a process that holds something is ended: its tasks have been given to others."""
+
+
+class Watchdog:
+    """Watches the worker processes of one supervisor.
+
+    Args:
+        store: of the runs.
+        messenger: tells workers of tasks that are ready again.
+        folder: where the processes show their boards.
+        end: ends a process, by its id.
+    """
+
+    def __init__(self, store: RedisStore, messenger: Messenger, folder: Path, end: Callable[[int], None]) -> None:
+        self._store = store
+        self._messenger = messenger
+        self._folder = folder
+        self._end = end
+        self._library = PlanLibrary(store)
+        self._settler = Settler(store, messenger, "watchdog")
+        self._settler.closing.set()  # never wait for a store that is away: the next tick tries again
+
+    def tick(self) -> None:
+        """Look at all boards once."""
+        for board in read_boards(self._folder):
+            try:
+                self._look(board)
+            except TyqiError as error:
+                log.warning("process %d cannot be looked after yet: %s", board.pid, error)
+
+    def _look(self, board: BoardState) -> None:
+        if not board.alive:
+            self._give_back(board.entries, dead=True)
+            remove(self._folder, board.pid)
+            return
+        now = monotonic()
+        late = [held for held in board.entries if held.deadline is not None and now > held.deadline + _slack(held)]
+        silent = bool(board.entries) and now - board.heartbeat > SILENT_LEASES * self._store.options.lease_s
+        if not late and not silent:
+            return
+        for held in late:
+            self._settle(held)
+        self._give_back([held for held in board.entries if held not in late], dead=False)
+        names = ", ".join(f"{held.instance} of run {held.run_id}" for held in late) or "nothing that is told"
+        log.warning("process %d is ended: it does not come back from %s", board.pid, names)
+        self._end(board.pid)
+        remove(self._folder, board.pid)
+
+    def _give_back(self, entries: Sequence[Held], *, dead: bool) -> None:
+        """What a process held goes to others. What it executed when it died may be what it died of: that counts."""
+        for held in entries:
+            address = (held.run_id, held.instance, held.token)
+            if dead and held.state == "executing":
+                self._store.beat(*address, lease_s=0.0)  # the sweeper takes it from here
+            elif held.state != "expired":
+                self._store.release(*address, again=True)
+                self._tell(held)
+
+    def _settle(self, held: Held) -> None:
+        """Settle a late attempt as its process would have done."""
+        if held.told == "cancel":
+            self._store.release(held.run_id, held.instance, held.token)
+        if held.told or (loaded := self._library.get(held.plan)) is None:
+            return
+        task = Task(held.run_id, loaded, held.instance)
+        timeout = loaded.task(held.instance).timeout or 0.0
+        error = TaskTimeout(f"no result within {timeout:g} s; its process was ended")
+        after = self._settler.failed(task, held.token, held.tries, error)
+        if isinstance(after, Settlement):
+            self._settler.finish_for(task, after)
+        elif after is not None:
+            self._tell(held)
+
+    def _tell(self, held: Held) -> None:
+        if (loaded := self._library.get(held.plan)) is not None:
+            self._messenger.tell(held.run_id, loaded, [Stretch(held.instance)])
+
+
+def _slack(held: Held) -> float:
+    """Seconds after a deadline; what a process has been told to end has had its time already."""
+    return EVERY_S if held.told else LATE_S
