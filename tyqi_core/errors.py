@@ -16,6 +16,7 @@
     │   └── TaskTimeout          the task passed its deadline
     ├── TaskCancelled            raised inside a node that asked ``ctx.check_cancelled()``
     ├── StoreError               the store of runs is away, full or damaged    (exit 1)
+    ├── BrokerError              the broker took no message in time           (exit 1)
     ├── ReplayRefused            a record is not complete enough to repeat     (exit 2)
     └── InternalError            a law of the scheduler was broken: our bug    (exit 1, traceback)
 
@@ -227,6 +228,12 @@ class StoreError(TyqiError):
     """
 
     default_code = "STORE_ERROR"
+
+
+class BrokerError(TyqiError):
+    """The broker did not take a message in time. Some of several may have been taken; publishing all again is harmless."""
+
+    default_code = "BROKER_UNAVAILABLE"
 
 
 class InternalError(TyqiError):

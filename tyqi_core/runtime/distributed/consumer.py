@@ -1,0 +1,98 @@
+"""What a Celery worker of ours does differently from Celery's own: it takes a message only when something is idle.
+
+Named by the setting ``worker_consumer``, so that ``celery worker`` and ``tyqi worker`` behave alike.
+docs/decisions/0061 has the measurements behind each difference.
+"""
+
+from __future__ import annotations
+
+import socket
+from types import MethodType
+from typing import Any
+
+from celery.bootsteps import StartStopStep
+from celery.concurrency.thread import TaskPool as ThreadPool
+from celery.worker import state
+from celery.worker.consumer import Consumer as CeleryConsumer
+from celery.worker.consumer import Tasks
+
+_DELAYED = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
+_SILENT = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
+
+
+class Consumer(CeleryConsumer):  # type: ignore[misc]  # celery has no types
+    """Celery's consumer without delayed delivery, and without talk among workers unless remote control is on."""
+
+    class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc]  # celery has no types
+        """Delayed delivery would declare 28 queues and is not used; our own step comes instead."""
+
+        default_steps = (
+            *(step for step in CeleryConsumer.Blueprint.default_steps if step != _DELAYED),
+            "tyqi_core.runtime.distributed.consumer:TakeWhenIdle",
+        )
+
+    def __init__(self, *arguments: Any, app: Any, worker_options: dict[str, Any] | None = None, **options: Any) -> None:
+        silent = {} if app.conf.worker_enable_remote_control else _SILENT
+        super().__init__(*arguments, app=app, worker_options={**(worker_options or {}), **silent}, **options)
+
+
+class TakeWhenIdle(StartStopStep):  # type: ignore[misc]  # celery has no types
+    """On Redis, take no more messages than can start at once; on every broker, go on as soon as a thread is free."""
+
+    requires = (Tasks,)
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self._bell: _Bell | None = None
+
+    def start(self, consumer: Any) -> None:
+        """After each connection: its channel knows nothing of the limit yet."""
+        if consumer.hub and consumer.connection.transport.driver_type == "redis":
+            _limit_to_idle(consumer.task_consumer.channel.qos, consumer.pool)
+
+    def register_with_event_loop(self, consumer: Any, hub: Any) -> None:
+        """A loop that sleeps until a message comes would not notice that a thread has become free: it gets a bell."""
+        if isinstance(consumer.pool, ThreadPool):
+            self._bell = self._bell or _Bell(consumer.pool)
+            hub.add_reader(self._bell.ear.fileno(), self._bell.heard)
+
+
+def _limit_to_idle(qos: Any, pool: Any) -> None:
+    """No new message while all of the pool is busy, counting what still runs from before a lost connection."""
+    prefetch_allows = qos.can_consume
+
+    def can_consume(_: Any) -> bool:
+        forgotten = sum(request not in state.reserved_requests for request in state.active_requests)
+        return len(state.reserved_requests) + forgotten < pool.num_processes and bool(prefetch_allows())
+
+    qos.can_consume = MethodType(can_consume, qos)
+
+
+class _Bell:
+    """Wakes the event loop when a task of the pool has ended."""
+
+    def __init__(self, pool: Any) -> None:
+        self.ear, self._button = socket.socketpair()
+        self.ear.setblocking(False)
+        self._button.setblocking(False)
+        self._apply = pool.on_apply
+        pool.on_apply = self._on_apply
+
+    def heard(self) -> None:
+        """Forget the rings so far; that the loop runs is all that they were for."""
+        self.ear.recv(4096)
+
+    def _on_apply(self, *arguments: Any, callback: Any, **options: Any) -> Any:
+        def ended(result: Any) -> None:
+            try:
+                callback(result)
+            finally:
+                self._ring()
+
+        return self._apply(*arguments, callback=ended, **options)
+
+    def _ring(self) -> None:
+        try:
+            self._button.send(b"!")
+        except BlockingIOError:
+            return  # rings that nobody has heard yet are enough
