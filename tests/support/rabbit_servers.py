@@ -11,6 +11,8 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import amqp
@@ -75,6 +77,16 @@ class RabbitServer:
     def thaw(self) -> None:
         """Let a frozen one go on."""
         os.killpg(self._process.pid, signal.SIGCONT)
+
+    @contextmanager
+    def short_of_memory(self) -> Iterator[None]:
+        """It takes no messages for a while."""
+        self.control("set_vm_memory_high_watermark", "0.00001")
+        until = time.monotonic() + PATIENCE_S
+        while "memory" not in self.control("eval", "rabbit_alarm:get_alarms()."):
+            assert time.monotonic() < until, "rabbitmq-server gives no alarm"
+        yield
+        self.control("set_vm_memory_high_watermark", "0.4")
 
     def close(self) -> None:
         """End it with everything that belongs to it."""
