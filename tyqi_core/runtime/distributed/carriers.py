@@ -11,6 +11,8 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from amqp import Message as RabbitMessage
 from celery import Celery
+from kombu import Connection
+from kombu.exceptions import OperationalError
 
 from tyqi_core.runtime.distributed.broker import task_queue
 
@@ -63,12 +65,12 @@ class RedisCarrier:
         limits = {"socket_timeout": STEP_S, "socket_connect_timeout": STEP_S / 2, "retry_on_timeout": False}
         self._connection = app.connection_for_write(transport_options=limits)
         self._channel: Any = None
-        self.faults = self._connection.connection_errors + self._connection.channel_errors
+        self.faults = _faults(self._connection)
 
     def send(self, messages: Sequence[Message]) -> None:
         """See :class:`Carrier`."""
         if self._channel is None:
-            self._channel = self._connection.channel()
+            self._channel = _opened(self._connection).channel()
         pipeline = self._channel.client.pipeline(transaction=False)
         for message in messages:
             pipeline.lpush(message.queue, _envelope(message))
@@ -94,7 +96,7 @@ class RabbitCarrier:
         self._declared: set[str] = set()
         self._unconfirmed: set[int] = set()
         self._sent = 0
-        self.faults = (*self._connection.connection_errors, *self._connection.channel_errors, _NotTaken)
+        self.faults = (*_faults(self._connection), _NotTaken)
 
     def send(self, messages: Sequence[Message]) -> None:
         """See :class:`Carrier`."""
@@ -122,8 +124,7 @@ class RabbitCarrier:
             transport.sock = None
 
     def _open(self) -> None:
-        self._connection.connect()
-        self._connection.connection.sock.settimeout(STEP_S)
+        _opened(self._connection).connection.sock.settimeout(STEP_S)
         channel = self._connection.channel()
         channel.confirm_select()
         channel.events["basic_ack"].add(self._confirmed)
@@ -144,6 +145,15 @@ class RabbitCarrier:
             self._unconfirmed = {other for other in self._unconfirmed if other > tag}
         else:
             self._unconfirmed.discard(tag)
+
+
+def _opened(connection: Connection) -> Connection:
+    """The connection, opened in one attempt. By itself kombu would make a second one after two seconds of sleep."""
+    return connection.ensure_connection(max_retries=0)
+
+
+def _faults(connection: Connection) -> tuple[type[Exception], ...]:
+    return (*connection.connection_errors, *connection.channel_errors, OperationalError)
 
 
 class _NotTaken(Exception):
