@@ -38,8 +38,8 @@ class Bench:
         self.app = celery_app(BrokerOptions(server.url, results), [self.queue])
         self.publisher = Publisher(self.app)
 
-    def worker(self, *options: str, control: bool = False) -> ToyWorker:
-        return ToyWorker(self.server.url, self.results, self.queue, self.folder, *options, control=control)
+    def worker(self, *options: str, **variables: str) -> ToyWorker:
+        return ToyWorker(self.server.url, self.results, self.queue, self.folder, *options, **variables)
 
     def note(self, *texts: str) -> None:
         self.publisher.publish([Wakeup("toy.note", self.queue, (text,)) for text in texts])
@@ -201,7 +201,7 @@ class TestWorkers:
     def test_one_setting_makes_workers_answer_inspect(self, bench: Bench):
         options = BrokerOptions(bench.server.url, bench.results, remote_control=True)
         app = celery_app(options, [bench.queue])
-        with working(bench.worker(control=True)):
+        with working(bench.worker(TOY_CONTROL="1")):
             assert [list(answer.values()) for answer in app.control.ping(timeout=30, limit=1)] == [[{"ok": "pong"}]]
         app.close()
 

@@ -20,6 +20,8 @@ app = celery_app(
     BrokerOptions(os.environ["TOY_BROKER"], os.environ["TOY_RESULTS"], remote_control="TOY_CONTROL" in os.environ),
     os.environ["TOY_QUEUES"].split(","),
 )
+if "TOY_ACKS_LATE" in os.environ:
+    app.conf.task_acks_late = True
 
 
 def tell(line: str) -> None:

@@ -27,9 +27,28 @@ def eventually(is_so: Callable[[], bool], otherwise: Callable[[], str] = lambda:
 
 
 class ToyWorker:
-    """A worker of ``toy_app`` on one queue; what its tasks tell is in ``folder``, which several may share."""
+    """A worker of ``toy_app`` on one queue; what its tasks tell is in ``folder``, which several may share.
 
-    def __init__(self, broker: str, results: str, queue: str, folder: Path, *options: str, control: bool = False) -> None:
+    Args:
+        broker: The broker's URL.
+        results: The URL of the result backend.
+        queue: The queue's name.
+        folder: An empty folder, or one of another worker.
+        options: Further options of ``celery worker``, instead of two processes.
+        python: The interpreter that runs it.
+        variables: Further environment variables.
+    """
+
+    def __init__(
+        self,
+        broker: str,
+        results: str,
+        queue: str,
+        folder: Path,
+        *options: str,
+        python: str = sys.executable,
+        **variables: str,
+    ) -> None:
         self._folder = folder
         self._name = f"toy{next(_names)}"
         self._log = folder / f"{self._name}.log"
@@ -41,9 +60,9 @@ class ToyWorker:
             "TOY_QUEUES": queue,
             "TOY_FOLDER": str(folder),
             "TOY_NAME": self._name,
-            **({"TOY_CONTROL": "1"} if control else {}),
+            **variables,
         }
-        command = [sys.executable, "-m", "celery", "-A", "toy_app", "worker", "-l", "INFO", "-n", f"{self._name}@%h"]
+        command = [python, "-m", "celery", "-A", "toy_app", "worker", "-l", "INFO", "-n", f"{self._name}@%h"]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*command, *(options or ("-P", "prefork", "-c", "2"))],
