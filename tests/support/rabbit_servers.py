@@ -135,7 +135,11 @@ class RabbitServer:
         return {**kept, **own}
 
     def _write_settings(self, further: tuple[str, ...]) -> None:
-        lines = [f"listeners.tcp.1 = 127.0.0.1:{self.port}", "log.file.level = warning", "disk_free_limit.absolute = 1MB"]
+        lines = [
+            f"listeners.tcp.1 = 127.0.0.1:{self.port}",
+            "log.file.level = warning",
+            "disk_free_limit.absolute = 1MB",
+        ]
         (self._folder / "rabbitmq.conf").write_text("\n".join([*lines, *further, ""]), encoding="utf-8")
         (self._folder / "rabbitmq-env.conf").touch()
         (self._folder / "enabled_plugins").write_text("[].\n", encoding="utf-8")

@@ -63,6 +63,8 @@ class RedisServer:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
+    close = kill
+
     def freeze(self) -> None:
         """Stop it as a machine that swaps would: connections stay, nothing answers."""
         self._process.send_signal(signal.SIGSTOP)

@@ -153,5 +153,7 @@ def _check_scheme(url: str, known: Iterable[str], role: str) -> None:
     scheme = urlsplit(url).scheme
     if scheme not in known:
         raise UsageError(
-            f"A {role} cannot be reached by '{scheme}://'.", code="BAD_BROKER", remedy=f"Known: {', '.join(sorted(known))}."
+            f"A {role} cannot be reached by '{scheme}://'.",
+            code="BAD_BROKER",
+            remedy=f"Known: {', '.join(sorted(known))}.",
         )

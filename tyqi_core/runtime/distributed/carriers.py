@@ -7,14 +7,16 @@ import os
 import time
 from base64 import b64encode
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from amqp import Message as RabbitMessage
-from celery import Celery
-from kombu import Connection
 from kombu.exceptions import OperationalError
 
 from tyqi_core.runtime.distributed.broker import task_queue
+
+if TYPE_CHECKING:
+    from celery import Celery
+    from kombu import Connection
 
 STEP_S: Final = 2.0
 """How long one attempt may take, and within it each wait for the broker."""
@@ -29,8 +31,8 @@ class Message(NamedTuple):
     body: str
 
 
-class Blocked(Exception):
-    """RabbitMQ said that it takes no messages now: it is short of memory or disk space. A new connection helps nothing."""
+class BlockedError(Exception):
+    """RabbitMQ is short of memory or disk space and said that it takes no messages. A new connection helps nothing."""
 
 
 class Carrier(Protocol):
@@ -96,7 +98,7 @@ class RabbitCarrier:
         self._declared: set[str] = set()
         self._unconfirmed: set[int] = set()
         self._sent = 0
-        self.faults = (*_faults(self._connection), _NotTaken)
+        self.faults = (*_faults(self._connection), _NotTakenError)
 
     def send(self, messages: Sequence[Message]) -> None:
         """See :class:`Carrier`."""
@@ -156,16 +158,16 @@ def _faults(connection: Connection) -> tuple[type[Exception], ...]:
     return (*connection.connection_errors, *connection.channel_errors, OperationalError)
 
 
-class _NotTaken(Exception):
+class _NotTakenError(Exception):
     """RabbitMQ refused a message or found no queue for it."""
 
 
 def _not_taken(*details: Any) -> None:
-    raise _NotTaken(str(details[-1]) if details else "refused")
+    raise _NotTakenError(str(details[-1]) if details else "refused")
 
 
 def _refuse(reason: str) -> None:
-    raise Blocked(f"it is blocked: {reason}")
+    raise BlockedError(f"it is blocked: {reason}")
 
 
 def _rabbit_message(message: Message) -> RabbitMessage:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import Empty
 from types import MethodType
 from typing import Any, Final
 
 from celery.bootsteps import StartStopStep
+from celery.concurrency.asynpool import AsynPool
 from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
@@ -25,7 +27,7 @@ _logger = logging.getLogger(__name__)
 
 _DELAYED: Final = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
 _MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
-"""What reading a message raises that has not the form of one. Celery would end, and give the message to the next worker."""
+"""What reading a message raises that has not the form of one. Celery would end and leave it to the next worker."""
 
 _SILENT: Final = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
 
@@ -56,6 +58,11 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # celery has no types
                 self.on_invalid_task(None, message, fault)
 
         return handle_or_drop
+
+    def on_close(self) -> None:
+        """After a lost connection: Celery forgets what it had taken, and wrongly also what its processes still do."""
+        with _busy_processes_kept(self.pool):
+            super().on_close()
 
 
 class TakeWhenIdle(StartStopStep):  # type: ignore[misc]  # celery has no types
@@ -103,6 +110,20 @@ def _raise_if_lost(channel: Any) -> None:
     connection = channel.client.connection
     if connection is not None and not channel._in_poll:  # noqa: SLF001 - kombu tells in no other way
         connection.can_read(0)
+
+
+@contextmanager
+def _busy_processes_kept(pool: Any) -> Iterator[None]:
+    """Flushing marks every process as idle: the next message would be sent to one that is busy, and wait there."""
+    processes = getattr(pool, "_pool", None)
+    if not isinstance(processes, AsynPool):
+        yield
+        return
+    owners = processes._fileno_to_inq  # noqa: SLF001 - the pool has no public way
+    busy = {pipe: owners.get(pipe) for pipe in processes._busy_workers}  # noqa: SLF001
+    yield
+    still = {pipe for pipe, process in busy.items() if process is not None and owners.get(pipe) is process}
+    processes._busy_workers.update(still)  # noqa: SLF001
 
 
 def _drop_garbage(handlers: dict[str, Callable[..., Any]]) -> None:
