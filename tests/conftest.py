@@ -1,4 +1,4 @@
-"""What tests of every kind share: a real browser, a real Redis server, workers."""
+"""What tests of every kind share: a real browser, real Redis and RabbitMQ servers, workers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from rabbit_servers import RabbitServer
 from redis_servers import RedisServer
 from trial_workers import workplaces
 
@@ -74,6 +75,14 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def rabbit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
+    """One RabbitMQ server for all tests; without a rabbitmq-server program they are skipped here and fail in CI."""
+    server = RabbitServer(tmp_path_factory.mktemp("rabbit"))
+    yield server
+    server.close()
 
 
 @pytest.fixture

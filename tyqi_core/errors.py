@@ -231,7 +231,7 @@ class StoreError(TyqiError):
 
 
 class BrokerError(TyqiError):
-    """The broker did not take a message in time. Some of several may have been taken; publishing all again is harmless."""
+    """The broker did not take a message in time. Of several it may have some; publishing all again is harmless."""
 
     default_code = "BROKER_UNAVAILABLE"
 

@@ -11,6 +11,8 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import amqp
@@ -59,6 +61,13 @@ class RabbitServer:
             assert time.monotonic() < until, f"rabbitmq-server does not answer: {self._last_words()}"
             time.sleep(0.05)
 
+    def keep_queues(self) -> None:
+        """Have it write to disk which queues there are.
+
+        By itself it does so seconds later, and a quorum queue that a crash meets before is stuck for good (3.10).
+        """
+        self.control("eval", "[dets:sync(Table) || Table <- dets:all()].")
+
     def kill(self) -> None:
         """End its virtual machine as a crash would."""
         os.killpg(self._process.pid, signal.SIGKILL)
@@ -75,6 +84,16 @@ class RabbitServer:
     def thaw(self) -> None:
         """Let a frozen one go on."""
         os.killpg(self._process.pid, signal.SIGCONT)
+
+    @contextmanager
+    def short_of_memory(self) -> Iterator[None]:
+        """It takes no messages for a while."""
+        self.control("set_vm_memory_high_watermark", "0.00001")
+        until = time.monotonic() + PATIENCE_S
+        while "memory" not in self.control("eval", "rabbit_alarm:get_alarms()."):
+            assert time.monotonic() < until, "rabbitmq-server gives no alarm"
+        yield
+        self.control("set_vm_memory_high_watermark", "0.4")
 
     def close(self) -> None:
         """End it with everything that belongs to it."""
@@ -116,7 +135,11 @@ class RabbitServer:
         return {**kept, **own}
 
     def _write_settings(self, further: tuple[str, ...]) -> None:
-        lines = [f"listeners.tcp.1 = 127.0.0.1:{self.port}", "log.file.level = warning", "disk_free_limit.absolute = 1MB"]
+        lines = [
+            f"listeners.tcp.1 = 127.0.0.1:{self.port}",
+            "log.file.level = warning",
+            "disk_free_limit.absolute = 1MB",
+        ]
         (self._folder / "rabbitmq.conf").write_text("\n".join([*lines, *further, ""]), encoding="utf-8")
         (self._folder / "rabbitmq-env.conf").touch()
         (self._folder / "enabled_plugins").write_text("[].\n", encoding="utf-8")

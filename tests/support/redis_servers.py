@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,24 @@ class RedisServer:
         """End it as a crash would."""
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+
+    close = kill
+
+    def freeze(self) -> None:
+        """Stop it as a machine that swaps would: connections stay, nothing answers."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen one go on."""
+        self._process.send_signal(signal.SIGCONT)
+
+    @contextmanager
+    def short_of_memory(self) -> Iterator[None]:
+        """It takes no data for a while."""
+        with self.client() as client:
+            client.config_set("maxmemory", 1)
+            yield
+            client.config_set("maxmemory", 0)
 
     def client(self) -> redis.Redis:
         """A client for a test to look with."""

@@ -7,12 +7,16 @@ import os
 import time
 from base64 import b64encode
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from amqp import Message as RabbitMessage
-from celery import Celery
+from kombu.exceptions import OperationalError
 
 from tyqi_core.runtime.distributed.broker import task_queue
+
+if TYPE_CHECKING:
+    from celery import Celery
+    from kombu import Connection
 
 STEP_S: Final = 2.0
 """How long one attempt may take, and within it each wait for the broker."""
@@ -27,8 +31,8 @@ class Message(NamedTuple):
     body: str
 
 
-class Blocked(Exception):
-    """RabbitMQ said that it takes no messages now: it is short of memory or disk space. A new connection helps nothing."""
+class BlockedError(Exception):
+    """RabbitMQ is short of memory or disk space and said that it takes no messages. A new connection helps nothing."""
 
 
 class Carrier(Protocol):
@@ -42,7 +46,6 @@ class Carrier(Protocol):
 
     def waiting(self, queue: str) -> int:
         """How many messages wait in a queue."""
-        ...
 
     def close(self) -> None:
         """End the connection as the broker likes it."""
@@ -67,7 +70,7 @@ class RedisCarrier:
         limits = {"socket_timeout": STEP_S, "socket_connect_timeout": STEP_S / 2, "retry_on_timeout": False}
         self._connection = app.connection_for_write(transport_options=limits)
         self._channel: Any = None
-        self.faults = self._connection.connection_errors + self._connection.channel_errors
+        self.faults = _faults(self._connection)
 
     def send(self, messages: Sequence[Message]) -> None:
         """See :class:`Carrier`."""
@@ -82,7 +85,7 @@ class RedisCarrier:
 
     def _client(self) -> Any:
         if self._channel is None:
-            self._channel = self._connection.channel()
+            self._channel = _opened(self._connection).channel()
         return self._channel.client
 
     def close(self) -> None:
@@ -105,7 +108,7 @@ class RabbitCarrier:
         self._declared: set[str] = set()
         self._unconfirmed: set[int] = set()
         self._sent = 0
-        self.faults = (*self._connection.connection_errors, *self._connection.channel_errors, _NotTaken)
+        self.faults = (*_faults(self._connection), _NotTakenError)
 
     def send(self, messages: Sequence[Message]) -> None:
         """See :class:`Carrier`."""
@@ -140,8 +143,7 @@ class RabbitCarrier:
             transport.sock = None
 
     def _open(self) -> None:
-        self._connection.connect()
-        self._connection.connection.sock.settimeout(STEP_S)
+        _opened(self._connection).connection.sock.settimeout(STEP_S)
         channel = self._connection.channel()
         channel.confirm_select()
         channel.events["basic_ack"].add(self._confirmed)
@@ -167,16 +169,25 @@ class RabbitCarrier:
             self._unconfirmed.discard(tag)
 
 
-class _NotTaken(Exception):
+def _opened(connection: Connection) -> Connection:
+    """The connection, opened in one attempt. By itself kombu would make a second one after two seconds of sleep."""
+    return connection.ensure_connection(max_retries=0)
+
+
+def _faults(connection: Connection) -> tuple[type[Exception], ...]:
+    return (*connection.connection_errors, *connection.channel_errors, OperationalError)
+
+
+class _NotTakenError(Exception):
     """RabbitMQ refused a message or found no queue for it."""
 
 
 def _not_taken(*details: Any) -> None:
-    raise _NotTaken(str(details[-1]) if details else "refused")
+    raise _NotTakenError(str(details[-1]) if details else "refused")
 
 
 def _refuse(reason: str) -> None:
-    raise Blocked(f"it is blocked: {reason}")
+    raise BlockedError(f"it is blocked: {reason}")
 
 
 def _rabbit_message(message: Message) -> RabbitMessage:

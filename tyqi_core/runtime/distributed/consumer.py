@@ -1,4 +1,6 @@
-"""What a Celery worker of ours does differently from Celery's own: it takes a message only when something is idle.
+"""What a Celery worker of ours does differently from Celery's own.
+
+It takes a message only when something is idle, and no message can end it.
 
 Named by the setting ``worker_consumer``, so that ``celery worker`` and ``tyqi worker`` behave alike.
 docs/decisions/0061 has the measurements behind each difference.
@@ -6,18 +8,28 @@ docs/decisions/0061 has the measurements behind each difference.
 
 from __future__ import annotations
 
+import logging
 import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import Empty
 from types import MethodType
-from typing import Any
+from typing import Any, Final
 
 from celery.bootsteps import StartStopStep
+from celery.concurrency.asynpool import AsynPool
 from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer import Tasks
 
-_DELAYED = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
-_SILENT = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
+_logger = logging.getLogger(__name__)
+
+_DELAYED: Final = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
+_MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
+"""What reading a message raises that has not the form of one. Celery would end and leave it to the next worker."""
+
+_SILENT: Final = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
 
 
 class Consumer(CeleryConsumer):  # type: ignore[misc]  # celery has no types
@@ -35,6 +47,23 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # celery has no types
         silent = {} if app.conf.worker_enable_remote_control else _SILENT
         super().__init__(*arguments, app=app, worker_options={**(worker_options or {}), **silent}, **options)
 
+    def create_task_handler(self, **options: Any) -> Callable[[Any], None]:
+        """Celery's handler, which drops a message that it cannot read."""
+        handle = super().create_task_handler(**options)
+
+        def handle_or_drop(message: Any) -> None:
+            try:
+                handle(message)
+            except _MALFORMED as fault:
+                self.on_invalid_task(None, message, fault)
+
+        return handle_or_drop
+
+    def on_close(self) -> None:
+        """After a lost connection: Celery forgets what it had taken, and wrongly also what its processes still do."""
+        with _busy_processes_kept(self.pool):
+            super().on_close()
+
 
 class TakeWhenIdle(StartStopStep):  # type: ignore[misc]  # celery has no types
     """On Redis, take no more messages than can start at once; on every broker, go on as soon as a thread is free."""
@@ -48,7 +77,9 @@ class TakeWhenIdle(StartStopStep):  # type: ignore[misc]  # celery has no types
     def start(self, consumer: Any) -> None:
         """After each connection: its channel knows nothing of the limit yet."""
         if consumer.hub and consumer.connection.transport.driver_type == "redis":
-            _limit_to_idle(consumer.task_consumer.channel.qos, consumer.pool)
+            channel = consumer.task_consumer.channel
+            _limit_to_idle(channel.qos, consumer.pool)
+            _drop_garbage(channel.handlers)
 
     def register_with_event_loop(self, consumer: Any, hub: Any) -> None:
         """A loop that sleeps until a message comes would not notice that a thread has become free: it gets a bell."""
@@ -63,9 +94,50 @@ def _limit_to_idle(qos: Any, pool: Any) -> None:
 
     def can_consume(_: Any) -> bool:
         forgotten = sum(request not in state.reserved_requests for request in state.active_requests)
-        return len(state.reserved_requests) + forgotten < pool.num_processes and bool(prefetch_allows())
+        if len(state.reserved_requests) + forgotten < pool.num_processes:
+            return bool(prefetch_allows())
+        _raise_if_lost(qos.channel)
+        return False
 
     qos.can_consume = MethodType(can_consume, qos)
+
+
+def _raise_if_lost(channel: Any) -> None:
+    """Notice a connection that was closed while nothing was asked of it.
+
+    Its socket stays readable, and a busy worker reads nothing: the event loop would spin until a task ends.
+    """
+    connection = channel.client.connection
+    if connection is not None and not channel._in_poll:  # noqa: SLF001 - kombu tells in no other way
+        connection.can_read(0)
+
+
+@contextmanager
+def _busy_processes_kept(pool: Any) -> Iterator[None]:
+    """Flushing marks every process as idle: the next message would be sent to one that is busy, and wait there."""
+    processes = getattr(pool, "_pool", None)
+    if not isinstance(processes, AsynPool):
+        yield
+        return
+    owners = processes._fileno_to_inq  # noqa: SLF001 - the pool has no public way
+    busy = {pipe: owners.get(pipe) for pipe in processes._busy_workers}  # noqa: SLF001
+    yield
+    still = {pipe for pipe, process in busy.items() if process is not None and owners.get(pipe) is process}
+    processes._busy_workers.update(still)  # noqa: SLF001
+
+
+def _drop_garbage(handlers: dict[str, Callable[..., Any]]) -> None:
+    """An entry of a list that is no message at all is logged and forgotten."""
+    read = handlers["BRPOP"]
+
+    def read_or_drop(**options: Any) -> Any:
+        try:
+            return read(**options)
+        except _MALFORMED:
+            _logger.exception("dropped an entry of a queue that is no message")
+            raise Empty from None
+
+    handlers["BRPOP"] = read_or_drop
 
 
 class _Bell:

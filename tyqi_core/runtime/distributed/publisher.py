@@ -12,18 +12,23 @@ import threading
 import weakref
 from collections.abc import Sequence
 from socket import gethostname
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import uuid4
-
-from celery import Celery
 
 from tyqi_core.errors import BrokerError
 from tyqi_core.runtime.distributed.broker import task_name
-from tyqi_core.runtime.distributed.carriers import Blocked, Carrier, Message, carrier_for
+from tyqi_core.runtime.distributed.carriers import BlockedError, Carrier, Message, carrier_for
 from tyqi_core.runtime.distributed.queues import check_queue
 
+if TYPE_CHECKING:
+    from celery import Celery
+
 LOCK_S: Final = 1.0
-"""How long a thread waits for others that publish. With two attempts of ``carriers.STEP_S`` each it makes five seconds."""
+"""How long a thread waits for others that publish. With two attempts of ``carriers.STEP_S`` it makes five seconds."""
+
+_REMEDY: Final = (
+    "See whether it runs and has memory and disk space left. What it did not take is published again later."
+)
 
 
 class Wakeup(NamedTuple):
@@ -49,8 +54,13 @@ class Publisher:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
-        self._forget()
+        self._begin()
         _publishers.add(self)
+
+    def _begin(self) -> None:
+        self._carrier: Carrier | None = None
+        self._lock = threading.Lock()
+        self._origin = f"tyqi{os.getpid()}@{gethostname()}"
 
     def publish(self, wakeups: Sequence[Wakeup]) -> None:
         """Hand all of them to the broker; it has them when this returns.
@@ -102,7 +112,7 @@ class Publisher:
         self._carrier = carrier = self._carrier or carrier_for(self._app)
         try:
             carrier.send(messages)
-        except Blocked as fault:
+        except BlockedError as fault:
             self._drop(carrier)
             raise self._away(str(fault)) from fault
         except carrier.faults as fault:
@@ -133,22 +143,13 @@ class Publisher:
 
     def _away(self, reason: str) -> BrokerError:
         broker = self._app.connection_for_write().as_uri()
-        return BrokerError(
-            f"The broker {broker} did not take a message ({reason})",
-            remedy="Look whether it runs and has memory and disk space left; the sweeper publishes again what was not taken.",
-        )
-
-    def _forget(self) -> None:
-        """Begin anew, as in a forked child: what the parent holds is neither used nor closed here."""
-        self._carrier: Carrier | None = None
-        self._lock = threading.Lock()
-        self._origin = f"tyqi{os.getpid()}@{gethostname()}"
+        return BrokerError(f"The broker {broker} did not take a message ({reason})", remedy=_REMEDY)
 
     def after_fork(self) -> None:
         """Leave the parent's connection to the parent. Called in every forked child."""
         if self._carrier:
             self._carrier.abandon()
-        self._forget()
+        self._begin()
 
 
 _publishers: weakref.WeakSet[Publisher] = weakref.WeakSet()
