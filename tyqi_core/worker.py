@@ -122,19 +122,21 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-@signals.worker_process_init.connect
 def _begin_child(**_: Any) -> None:
     this_worker().engine()
 
 
-@signals.worker_process_shutdown.connect
 def _end_child(**_: Any) -> None:
     this_worker().close()
 
 
-@signals.worker_shutdown.connect
 def _end(**_: Any) -> None:
     this_worker().close()
+
+
+signals.worker_process_init.connect(_begin_child)
+signals.worker_process_shutdown.connect(_end_child)
+signals.worker_shutdown.connect(_end)
 
 
 def main(arguments: Sequence[str]) -> None:
