@@ -35,8 +35,11 @@ from tyqi_core.stores.base import (
     Settled,
     Wanted,
 )
+from tyqi_core.stores.payloads import PayloadPlane, RedisPayloads
 from tyqi_core.stores.redis_scripts import Argument, Scripts, check_server, translated
-from tyqi_core.stores.redis_values import Packing, Reader, drop_payloads, fields_of, write_payloads
+from tyqi_core.stores.redis_values import Packing, Reader, fields_of
+from tyqi_core.stores.shared_memory import Shards, SharedMemory, SharedMemoryPayloads, chosen
+from tyqi_core.stores.wire import LargePacker
 
 _DAY: Final = 86_400.0
 _RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -77,22 +80,44 @@ class RedisStore:
         client: a client of it, with ``decode_responses`` off; see :meth:`connect`.
         options: how the store behaves.
         old_server: the server is an embedded one older than 7.0, and that is meant.
+        shared_memory: where large values lie on this host; ``None``: in Redis, as all others.
+
+    Attributes:
+        payloads: where large values lie. A supervisor calls its ``sweep`` and ``serve_requests``.
 
     Raises:
         UsageError: the server evicts keys, or is too old.
         StoreError: the server is away.
     """
 
-    def __init__(self, client: redis.Redis, options: Options | None = None, *, old_server: bool = False) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        options: Options | None = None,
+        *,
+        old_server: bool = False,
+        shared_memory: SharedMemory | None = None,
+    ) -> None:
         self.options = options or Options()
         self._client = client
         self.scripts = Scripts(client, shebang=check_server(client, old_server=old_server))
+        self.payloads: PayloadPlane = RedisPayloads(client)
+        if shared_memory:
+            self.payloads = SharedMemoryPayloads(client, self.scripts, self._shards(), shared_memory)
 
     @classmethod
-    def connect(cls, url: str, options: Options | None = None, *, old_server: bool = False) -> Self:
+    def connect(
+        cls,
+        url: str,
+        options: Options | None = None,
+        *,
+        old_server: bool = False,
+        shared_memory: SharedMemory | bool | None = None,
+    ) -> Self:
         """The store at ``redis://HOST:PORT/DATABASE``; calls are repeated for some seconds if the server is away.
 
-        Repeating is safe: every script answers the same call the same again.
+        Repeating is safe: every script answers the same call the same again. Large values lie in shared memory if the
+        server is on this host; ``shared_memory=False`` turns that off, ``True`` on for any server.
         """
         retry = Retry(ExponentialWithJitterBackoff(cap=1.0, base=0.05), 8)
         client = redis.Redis.from_url(
@@ -103,11 +128,13 @@ class RedisStore:
             socket_connect_timeout=5,
             socket_keepalive=True,
             health_check_interval=10,
+            command_packer=LargePacker(),
         )
-        return cls(client, options, old_server=old_server)
+        return cls(client, options, old_server=old_server, shared_memory=chosen(shared_memory, url))
 
     def close(self) -> None:
         """Close the connections."""
+        self.payloads.close()
         self._client.close()
 
     # -- runs --------------------------------------------------------------------------------------------------------
@@ -124,14 +151,14 @@ class RedisStore:
         for name, value in inputs.items():
             if value is not ABSENT:
                 packing.add("", name, value)
-        write_payloads(self._client, self._prefix(run_id), packing)
+        self.payloads.write(self._prefix(run_id), packing)
         options = self.options
         kept = _milliseconds(options.retention_s)
         life = _milliseconds(options.deadline_s) + kept
         head = (_nonce(), life, kept, _milliseconds(options.grace_s), _event("run.accepted", "", data))
         answer = self._call("accept", run_id, *head, *packing.arguments(), *_ready_arguments(effects.ready))
         if answer != b"OK":
-            drop_payloads(self._client, self._prefix(run_id), packing)
+            self.payloads.drop(self._prefix(run_id), packing)
             raise UsageError(f"run {run_id} exists already", code="RUN_EXISTS", remedy="Choose another id.")
 
     def cancel(self, run_id: str) -> RunStatus:
@@ -226,7 +253,7 @@ class RedisStore:
             packing.add(instance, name, value)
         for export in effects.exports:
             packing.export(export, outputs)
-        write_payloads(self._client, prefix, packing)
+        self.payloads.write(prefix, packing)
         lease = self._lease(lease_s) if worker else 0.0
         head = (instance, token, nonce, _milliseconds(self.options.grace_s), _event(kind, instance, data))
         changes = _change_arguments(effects.changes)
@@ -236,7 +263,7 @@ class RedisStore:
         answer = self._known("commit", run_id, *head, *packing.arguments(), *changes, *ready, len(onward), *claims)
         applied, status, *lines = answer[0].decode().split("\n") if answer[0] != b"FENCED" else ("", "")
         if applied != nonce:
-            drop_payloads(self._client, prefix, packing)
+            self.payloads.drop(prefix, packing)
         if not applied:
             return None
         claimed = self._claimed(run_id, onward, answer) if len(answer) > 1 else None
@@ -299,7 +326,12 @@ class RedisStore:
         return f"{self._prefix(run_id)}run:{run_id}"
 
     def _reader(self, run_id: str) -> Reader:
-        return Reader(self._client, self._prefix(run_id), run_id)
+        return Reader(self._client, self.payloads, self._prefix(run_id), run_id)
+
+    def _shards(self) -> Shards:
+        options = self.options
+        prefixes = [self._shard_prefix(shard) for shard in range(options.shards)]
+        return Shards(options.namespace, prefixes, _milliseconds(options.deadline_s + options.retention_s))
 
     def _lease(self, lease_s: float | None) -> float:
         return self.options.lease_s if lease_s is None else lease_s
