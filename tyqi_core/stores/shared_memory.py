@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
@@ -114,6 +115,7 @@ class SharedMemoryPayloads(RedisPayloads):
         self._settings = settings
         self._limit = settings.limit()
         self._opened: tuple[str, Folder] | None = None
+        self._entering = Lock()
         self._usable = True
         self._mapped: WeakValueDictionary[str, mmap.mmap] = WeakValueDictionary()
         self._verified: OrderedDict[Spot, None] = OrderedDict()
@@ -121,17 +123,19 @@ class SharedMemoryPayloads(RedisPayloads):
 
     def close(self) -> None:
         """Leave the folder."""
-        if self._opened:
-            self._opened[1].close()
-            self._opened = None
+        with self._entering:
+            opened, self._opened = self._opened, None
+        if opened:
+            opened[1].close()
 
     # -- the folder --------------------------------------------------------------------------------------------------
 
     def _folder(self) -> Folder | None:
         """The store's folder; ``None``: there is none to be had here."""
-        if self._opened is None and self._usable:
-            self._enter(self._instance(os.urandom(12).hex()))
-        return self._opened[1] if self._opened else None
+        with self._entering:
+            if self._opened is None and self._usable:
+                self._enter(self._instance(os.urandom(12).hex()))
+            return self._opened[1] if self._opened else None
 
     def _instance(self, offer: str) -> str:
         """The random name of this store, which lives as long as any payload of it; ``offer`` if it has none yet."""
@@ -157,7 +161,8 @@ class SharedMemoryPayloads(RedisPayloads):
 
     def _still(self) -> bool:
         """Whether the store still has the name that it had when the folder was opened; else it was emptied since."""
-        if self._opened is None or self._instance(self._opened[0]) == self._opened[0]:
+        opened = self._opened
+        if opened is None or self._instance(opened[0]) == opened[0]:
             return True
         self.close()
         return False
@@ -204,18 +209,20 @@ class SharedMemoryPayloads(RedisPayloads):
     def drop(self, prefix: str, packing: Staged) -> None:
         """Remove what no call took over, and its files."""
         super().drop(prefix, packing)
+        opened = self._opened
+        if opened is None:
+            return
         for payload in packing.payloads:
-            for spot in list(self._written.pop(payload, {}).values())[:1]:
-                if self._opened:
-                    self._opened[1].recycle(spot.file)
+            for name in {spot.file for spot in self._written.pop(payload, {}).values()}:
+                opened[1].recycle(name)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def fetch(self, prefix: str, payload: str, fields: Sequence[str]) -> list[Raw | None]:
         """Fields of a payload; what this process wrote is found without asking Redis."""
-        known = self._written.get(payload)
-        if known and self._opened and all(field in known for field in fields):
-            found: list[Raw | None] = [self._local(self._opened[1], known[field]) for field in fields]
+        known, opened = self._written.get(payload), self._opened
+        if known and opened and all(field in known for field in fields):
+            found: list[Raw | None] = [self._local(opened[1], known[field]) for field in fields]
             if None not in found:
                 return found
         return super().fetch(prefix, payload, fields)
