@@ -259,7 +259,7 @@ def open_store(settings: Settings) -> RedisStore:
         grace_s=settings.grace_s,
         retention_s=settings.keep_runs_hours * 3600,
     )
-    return RedisStore.connect(settings.redis, options)
+    return RedisStore.connect(settings.redis, options, shared_memory=None if settings.shared_memory else False)
 
 
 def open_celery(settings: Settings, queues: Iterable[str] = QUEUES) -> Celery:

@@ -7,9 +7,12 @@ import threading
 import time
 from collections import Counter
 
+import pytest
+
 from tyqi_core.scheduler import Change, Effects, Export, Place, Ready
 from tyqi_core.stores.base import Claim, Onward, Wanted
 from tyqi_core.stores.redis import Options, RedisStore
+from tyqi_core.stores.shared_memory import SharedMemory
 
 RUNS, WORKERS, ITEMS, PATIENCE_S = 40, 6, 5, 60.0
 LEASE_S, GRACE_S = 0.3, 0.1
@@ -71,9 +74,14 @@ def work(store, due, chance):
             instance, claim = settled.claimed
 
 
-def test_every_run_completes_though_workers_die_freeze_and_repeat_themselves(redis_server, redis_client):
+@pytest.mark.parametrize("shared", [False, True])
+def test_every_run_completes_though_workers_die_freeze_and_repeat_themselves(
+    redis_server, redis_client, tmp_path, shared
+):
     # One death in twenty must not add up to a quarantine, which fails a run.
-    store = RedisStore.connect(redis_server.url, Options(lease_s=LEASE_S, grace_s=GRACE_S, deaths=100))
+    options = Options(lease_s=LEASE_S, grace_s=GRACE_S, deaths=100)
+    tier = SharedMemory(tmp_path, smallest_bytes=1) if shared else False
+    store = RedisStore.connect(redis_server.url, options, shared_memory=tier)
     runs = [f"run{number}" for number in range(RUNS)]
     for run_id in runs:
         store.accept(run_id, {}, START, {})
@@ -105,5 +113,7 @@ def test_every_run_completes_though_workers_die_freeze_and_repeat_themselves(red
         assert store.read(run_id, Place("S", "each.x")) == expected
         store.forget(run_id)
     store.take_due()
-    assert redis_client.dbsize() == 0
+    store.payloads.sweep(idle_s=0)
+    assert {key for key in redis_client.keys() if not key.endswith(b":instance")} == set()  # noqa: SIM118 - a client
     store.close()
+    assert list(tmp_path.iterdir()) == []

@@ -8,15 +8,26 @@ from tyqi_core.errors import UsageError
 from tyqi_core.scheduler import Change, Effects, Export, Place, Ready
 from tyqi_core.stores.base import ABSENT, Wanted
 from tyqi_core.stores.memory import MemoryStore
+from tyqi_core.stores.redis import RedisStore
+from tyqi_core.stores.shared_memory import SharedMemory
 
 END = Change("end", 1, -1)
 NOTHING = Effects()
 ONE = Effects(ready=(Ready("T1"),))
 
 
-@pytest.fixture(params=["memory", "redis"])
-def store(request):
-    return MemoryStore() if request.param == "memory" else request.getfixturevalue("redis_store")
+@pytest.fixture(params=["memory", "redis", "redis and shared memory"])
+def store(request, tmp_path):
+    if request.param == "memory":
+        yield MemoryStore()
+    elif request.param == "redis":
+        yield request.getfixturevalue("redis_store")
+    else:
+        server = request.getfixturevalue("redis_server")
+        request.getfixturevalue("redis_client")  # which empties it
+        opened = RedisStore.connect(server.url, shared_memory=SharedMemory(tmp_path, smallest_bytes=1))
+        yield opened
+        opened.close()
 
 
 def commit(store, instance, token, effects=NOTHING, *, slots=None, outputs=None, kind="task.completed"):

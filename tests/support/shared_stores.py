@@ -8,6 +8,7 @@ from tyqi_core.failpoints import arm
 from tyqi_core.scheduler import Change, Effects, Ready
 from tyqi_core.stores.base import Claim, Refusal
 from tyqi_core.stores.redis import Options, RedisStore
+from tyqi_core.stores.shared_memory import SharedMemory
 
 END = Change("end", 1, -1)
 NOTHING = Effects()
@@ -34,9 +35,11 @@ def clock():
     return Clock()
 
 
-@pytest.fixture
-def store(redis_server, redis_client, clock):
-    opened = RedisStore.connect(redis_server.url, Options(lease_s=LEASE_S, grace_s=GRACE_S, clock=clock))
+@pytest.fixture(params=["all in Redis", "shared memory"])
+def store(request, redis_server, redis_client, clock, tmp_path):
+    tier = SharedMemory(tmp_path, smallest_bytes=1) if request.param == "shared memory" else False
+    options = Options(lease_s=LEASE_S, grace_s=GRACE_S, clock=clock)
+    opened = RedisStore.connect(redis_server.url, options, shared_memory=tier)
     yield opened
     opened.close()
 
@@ -70,8 +73,14 @@ def kinds(store):
 
 
 def dump(client):
-    """Everything the server holds, byte for byte."""
-    return {key: client.dump(key) for key in client.keys()}  # noqa: SIM118 - a client, not a dictionary
+    """Everything the server holds, byte for byte, but for the store's own name."""
+    return {key: client.dump(key) for key in client.scan_iter() if not key.endswith(b":instance")}
+
+
+def left(store, client):
+    """What the server holds once this host's shared memory has been swept."""
+    store.payloads.sweep(idle_s=0)
+    return dump(client)
 
 
 def refused(store, instance, worker="w2"):

@@ -25,17 +25,18 @@ import hashlib
 import json
 import struct
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tyqi_core.errors import ContractViolation, InputError
 from tyqi_core.protocol.checks import TENSOR_DTYPES, TORCH_DTYPES
 from tyqi_core.protocol.foreign import imported
 from tyqi_core.protocol.images import ImageLimits, encode_image, read_image
 from tyqi_core.protocol.json_values import canonical_json, checked_json, json_fault
+from tyqi_core.protocol.pieces import Buffer, Encoded, Pieces
 from tyqi_core.protocol.ports import PortType, checker
 
 if TYPE_CHECKING:
@@ -44,12 +45,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Encoded",
     "ImageLimits",
+    "Pieces",
     "decode",
     "decode_any",
     "digest",
     "encode",
     "encode_any",
     "encode_image",
+    "encode_pieces",
     "read_image",
     "sha256",
 ]
@@ -73,15 +76,6 @@ _BUNDLE_HEAD = struct.Struct("<4sB3xI")
 _DTYPES = tuple(TENSOR_DTYPES)
 _ITEM_SIZES = {name: int(code[2:]) if code else 2 for name, code in TENSOR_DTYPES.items()}
 _NAME_OF_CODE = {code: name for name, code in TENSOR_DTYPES.items() if code}
-
-Buffer = bytes | bytearray | memoryview
-
-
-class Encoded(NamedTuple):
-    """A value as bytes, and how to read them."""
-
-    media_type: str
-    data: bytes
 
 
 def encode(port_type: PortType, value: Any) -> Encoded:
@@ -117,17 +111,26 @@ def encode_any(value: Any) -> Encoded:
     Raises:
         ContractViolation: no port can hold it.
     """
+    return encode_pieces(value).joined()
+
+
+def encode_pieces(value: Any) -> Pieces:
+    """What :func:`encode_any` makes, for who can write it piece by piece.
+
+    Raises:
+        ContractViolation: no port can hold it.
+    """
     if type(value) is bytes:
-        return Encoded(OCTETS, value)
+        return Pieces(OCTETS, (value,))
     if _is_tensor(value):
-        return Encoded(TENSOR, _tensor_bytes(value))
+        return Pieces(TENSOR, _tensor_pieces(value))
     if _is_array(value):
-        return Encoded(ARRAY, _array_bytes(value))
+        return Pieces(ARRAY, _array_pieces(value))
     fault = json_fault(value)
     if fault is None:
-        return Encoded(JSON, json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
+        return Pieces(JSON, (json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(),))
     if type(value) in {list, dict}:
-        return Encoded(BUNDLE, _bundle_bytes(value, encode_any, MAX_BUNDLE_DEPTH))
+        return Pieces(BUNDLE, _bundle_pieces(value, encode_pieces, MAX_BUNDLE_DEPTH))
     raise ContractViolation(fault)
 
 
@@ -149,26 +152,29 @@ def digest(port_type: PortType, value: Any) -> str:
         ContractViolation: nothing of this kind can be a value of any port.
     """
     try:
-        return sha256(_canonical(value).data)
+        return sha256(*_canonical(value).pieces)
     except ContractViolation as error:
         raise ContractViolation(f"no digest of {port_type}: {error.message}") from error
 
 
-def sha256(data: Buffer) -> str:
-    """SHA-256 in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
+def sha256(*data: Buffer) -> str:
+    """SHA-256 of the pieces, one behind the other, in hexadecimal."""
+    found = hashlib.sha256()
+    for piece in data:
+        found.update(piece)
+    return found.hexdigest()
 
 
-def _canonical(value: Any) -> Encoded:
+def _canonical(value: Any) -> Pieces:
     """As :func:`encode_any`, but the same bytes for values that are equal."""
     if type(value) is dict:
         value = dict(sorted(value.items(), key=lambda entry: str(entry[0])))
     if type(value) in {list, dict}:
         if json_fault(value) is None:
-            return Encoded(JSON, canonical_json(value).encode())
-        return Encoded(BUNDLE, _bundle_bytes(value, _canonical, MAX_BUNDLE_DEPTH))
-    encoded = encode_any(value)
-    return Encoded(ARRAY, encoded.data) if encoded.media_type == TENSOR else encoded
+            return Pieces(JSON, (canonical_json(value).encode(),))
+        return Pieces(BUNDLE, _bundle_pieces(value, _canonical, MAX_BUNDLE_DEPTH))
+    encoded = encode_pieces(value)
+    return Pieces(ARRAY, encoded.pieces) if encoded.media_type == TENSOR else encoded
 
 
 def _damaged(why: str) -> InputError:
@@ -223,7 +229,7 @@ def _array_header(dtype: str, shape: tuple[int, ...]) -> bytes:
     return head + bytes(_padding(len(head)))
 
 
-def _array_bytes(value: np.ndarray[Any, Any]) -> bytes:
+def _array_pieces(value: np.ndarray[Any, Any]) -> Sequence[Buffer]:
     import numpy as np  # noqa: PLC0415  (loaded already: the value is an array)
 
     name = _NAME_OF_CODE.get(value.dtype.str)
@@ -232,9 +238,7 @@ def _array_bytes(value: np.ndarray[Any, Any]) -> bytes:
             f"expected an array of one of {', '.join(_NAME_OF_CODE.values())}, little-endian, found {value.dtype.str}"
         )
     header = _array_header(name, value.shape)
-    if not value.size:
-        return header
-    return b"".join((header, np.ascontiguousarray(value).data.cast("B")))
+    return (header, np.ascontiguousarray(value).data.cast("B")) if value.size else (header,)
 
 
 def _read_array_header(data: Buffer) -> tuple[str, tuple[int, ...], int]:
@@ -276,7 +280,7 @@ def _array_of(data: Buffer) -> np.ndarray[Any, Any]:
 # -- torch ------------------------------------------------------------------------------------------------------------
 
 
-def _tensor_bytes(value: Any) -> bytes:
+def _tensor_pieces(value: Any) -> Sequence[Buffer]:
     import torch  # noqa: PLC0415  (loaded already: the value is a tensor)
 
     name = TORCH_DTYPES.get(str(value.dtype))
@@ -284,7 +288,7 @@ def _tensor_bytes(value: Any) -> bytes:
         raise ContractViolation(f"expected a dense tensor of one of {', '.join(_DTYPES)}, found {value.dtype}")
     flat = value.detach().cpu().contiguous().reshape(-1)
     header = _array_header(name, tuple(value.shape))
-    return b"".join((header, memoryview(flat.view(torch.uint8).numpy()))) if flat.numel() else header
+    return (header, memoryview(flat.view(torch.uint8).numpy())) if flat.numel() else (header,)
 
 
 @cache
@@ -310,7 +314,9 @@ def _tensor_of(data: Buffer) -> Any:
 # -- bundles ----------------------------------------------------------------------------------------------------------
 
 
-def _bundle_bytes(value: list[Any] | dict[str, Any], encode_part: Callable[[Any], Encoded], depth: int) -> bytes:
+def _bundle_pieces(
+    value: list[Any] | dict[str, Any], encode_part: Callable[[Any], Pieces], depth: int
+) -> Sequence[Buffer]:
     if depth == 0:
         raise ContractViolation(f"expected values nested at most {MAX_BUNDLE_DEPTH} deep around arrays or bytes")
     keys = list(value) if isinstance(value, dict) else None
@@ -320,23 +326,23 @@ def _bundle_bytes(value: list[Any] | dict[str, Any], encode_part: Callable[[Any]
     if len(values) > MAX_PARTS:
         raise ContractViolation(f"expected at most {MAX_PARTS} parts, found {len(values)}")
     parts = [_part(part, encode_part, depth - 1) for part in values]
-    index: dict[str, Any] = {"parts": [[part.media_type, len(part.data)] for part in parts]}
+    index: dict[str, Any] = {"parts": [[part.media_type, part.size] for part in parts]}
     if keys is not None:
         index["keys"] = keys
     text = json.dumps(index, separators=(",", ":")).encode()
-    pieces = [_BUNDLE_HEAD.pack(b"TPBU", _VERSION, len(text)), text]
+    pieces: list[Buffer] = [_BUNDLE_HEAD.pack(b"TPBU", _VERSION, len(text)), text]
     length = _BUNDLE_HEAD.size + len(text)
     for part in parts:
         gap = _padding(length)
-        pieces += (bytes(gap), part.data)
-        length += gap + len(part.data)
-    return b"".join(pieces)
+        pieces += (bytes(gap), *part.pieces)
+        length += gap + part.size
+    return pieces
 
 
-def _part(value: Any, encode_part: Callable[[Any], Encoded], depth: int) -> Encoded:
+def _part(value: Any, encode_part: Callable[[Any], Pieces], depth: int) -> Pieces:
     if type(value) in {list, dict} and json_fault(value) is not None:
         ordered = dict(sorted(value.items())) if encode_part is _canonical and type(value) is dict else value
-        return Encoded(BUNDLE, _bundle_bytes(ordered, encode_part, depth))
+        return Pieces(BUNDLE, _bundle_pieces(ordered, encode_part, depth))
     return encode_part(value)
 
 

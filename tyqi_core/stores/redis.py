@@ -35,7 +35,9 @@ from tyqi_core.stores.base import (
 )
 from tyqi_core.stores.redis_reading import Options, RedisReading, status_of, unknown_run
 from tyqi_core.stores.redis_scripts import Argument, Scripts, check_server
-from tyqi_core.stores.redis_values import Packing, drop_payloads, write_payloads
+from tyqi_core.stores.redis_values import Packing
+from tyqi_core.stores.shared_memory import SharedMemory, chosen
+from tyqi_core.stores.wire import LargePacker
 
 __all__ = ["Options", "RedisStore"]
 
@@ -49,22 +51,37 @@ class RedisStore(RedisReading):
         client: a client of it, with ``decode_responses`` off; see :meth:`connect`.
         options: how the store behaves.
         old_server: the server is an embedded one older than 7.0, and that is meant.
+        shared_memory: where large values lie on this host; ``None``: in Redis, as all others.
 
     Raises:
         UsageError: the server evicts keys, or is too old.
         StoreError: the server is away.
     """
 
-    def __init__(self, client: redis.Redis, options: Options | None = None, *, old_server: bool = False) -> None:
-        super().__init__(
-            client, options or Options(), Scripts(client, shebang=check_server(client, old_server=old_server))
-        )
+    def __init__(
+        self,
+        client: redis.Redis,
+        options: Options | None = None,
+        *,
+        old_server: bool = False,
+        shared_memory: SharedMemory | None = None,
+    ) -> None:
+        scripts = Scripts(client, shebang=check_server(client, old_server=old_server))
+        super().__init__(client, options or Options(), scripts, shared_memory)
 
     @classmethod
-    def connect(cls, url: str, options: Options | None = None, *, old_server: bool = False) -> Self:
+    def connect(
+        cls,
+        url: str,
+        options: Options | None = None,
+        *,
+        old_server: bool = False,
+        shared_memory: SharedMemory | bool | None = None,
+    ) -> Self:
         """The store at ``redis://HOST:PORT/DATABASE``; calls are repeated for some seconds if the server is away.
 
-        Repeating is safe: every script answers the same call the same again.
+        Repeating is safe: every script answers the same call the same again. Large values lie in shared memory if the
+        server is on this host; ``shared_memory=False`` turns that off, ``True`` on for any server.
         """
         retry = Retry(ExponentialWithJitterBackoff(cap=1.0, base=0.05), 8)
         client = redis.Redis.from_url(
@@ -75,11 +92,13 @@ class RedisStore(RedisReading):
             socket_connect_timeout=5,
             socket_keepalive=True,
             health_check_interval=10,
+            command_packer=LargePacker(),
         )
-        return cls(client, options, old_server=old_server)
+        return cls(client, options, old_server=old_server, shared_memory=chosen(shared_memory, url))
 
     def close(self) -> None:
         """Close the connections of this thread and of the pool; those of other threads end with them."""
+        self.payloads.close()
         self.scripts.close()
         self._client.close()
 
@@ -113,7 +132,7 @@ class RedisStore(RedisReading):
         for name, value in inputs.items():
             if value is not ABSENT:
                 packing.add("", name, value)
-        write_payloads(self._client, self.prefix(run_id), packing)
+        self.payloads.write(self.prefix(run_id), packing)
         options = self.options
         kept = arguments.milliseconds(options.retention_s)
         life = arguments.milliseconds(options.deadline_s) + kept
@@ -122,7 +141,7 @@ class RedisStore(RedisReading):
         ready = (*arguments.ready_entries(effects.ready), *arguments.groups(groups or {}))
         answer = self.call("accept", run_id, *head, told, *packing.arguments(), *ready)
         if answer != b"OK":
-            drop_payloads(self._client, self.prefix(run_id), packing)
+            self.payloads.drop(self.prefix(run_id), packing)
             raise UsageError(f"run {run_id} exists already", code="RUN_EXISTS", remedy="Choose another id.")
 
     def cancel(self, run_id: str, *, give_up: bool = False) -> RunStatus:
@@ -208,7 +227,7 @@ class RedisStore(RedisReading):
         calls, packings = [], []
         for number, settlement in enumerate(settlements, 1):
             packing, nonce = _packed(settlement), arguments.nonce()
-            write_payloads(self._client, self.prefix(settlement.run_id), packing)
+            self.payloads.write(self.prefix(settlement.run_id), packing)
             again = f"{settlement.instance}:{settlement.token}"  # who repeats this call is given the same claim
             asks = onward if number == len(settlements) else ()
             claims = [part for ask in asks for part in arguments.claim(worker, *ask, lease, again)]
@@ -246,11 +265,11 @@ class RedisStore(RedisReading):
         if answer == [b"NORUN"]:
             raise unknown_run(run_id)
         if answer[0] == b"ALONE" and settlement.alone is not None:
-            drop_payloads(self._client, self.prefix(run_id), packing)
+            self.payloads.drop(self.prefix(run_id), packing)
             return self.commit_many([settlement.alone])[0]
         applied, status, *lines = answer[0].decode().split("\n") if answer[0] != b"FENCED" else ("", "")
         if applied != nonce:
-            drop_payloads(self._client, self.prefix(run_id), packing)
+            self.payloads.drop(self.prefix(run_id), packing)
         if not applied:
             return None
         claimed = self._claimed(run_id, onward, answer) if len(answer) > 1 else None

@@ -15,8 +15,10 @@ from tyqi_core.errors import UsageError
 from tyqi_core.protocol.message import Event, parse_event_line
 from tyqi_core.scheduler import Place
 from tyqi_core.stores.base import RunStatus, Summary
+from tyqi_core.stores.payloads import PayloadPlane, RedisPayloads
 from tyqi_core.stores.redis_scripts import Argument, Scripts, translated
 from tyqi_core.stores.redis_values import Reader, fields_of
+from tyqi_core.stores.shared_memory import Shards, SharedMemory, SharedMemoryPayloads
 
 if TYPE_CHECKING:
     import redis
@@ -56,13 +58,22 @@ class RedisReading:
         client: of the server.
         options: how the store behaves.
         scripts: of the server.
+        shared_memory: where large values lie on this host; ``None``: in Redis, as all others.
+
+    Attributes:
+        payloads: where large values lie. A supervisor calls its ``sweep`` and ``serve_requests``.
     """
 
-    def __init__(self, client: redis.Redis, options: Options, scripts: Scripts) -> None:
+    def __init__(
+        self, client: redis.Redis, options: Options, scripts: Scripts, shared_memory: SharedMemory | None = None
+    ) -> None:
         self.options = options
         self.scripts = scripts
         self._client = client
         self._ears = threading.local()
+        self.payloads: PayloadPlane = RedisPayloads(client)
+        if shared_memory:
+            self.payloads = SharedMemoryPayloads(client, scripts, self._shards(), shared_memory)
 
     def status(self, run_id: str) -> RunStatus | None:
         """The run's status; ``None`` for a run that is not held here."""
@@ -246,13 +257,18 @@ class RedisReading:
         """What the keys of a shard begin with."""
         return f"{self.options.namespace}:{{s{shard}}}:"
 
+    def _shards(self) -> Shards:
+        options = self.options
+        prefixes = [self.shard_prefix(shard) for shard in range(options.shards)]
+        return Shards(options.namespace, prefixes, round((options.deadline_s + options.retention_s) * 1000))
+
     def key(self, run_id: str) -> str:
         """The key of a run; its other keys continue it."""
         return f"{self.prefix(run_id)}run:{run_id}"
 
     def reader(self, run_id: str) -> Reader:
         """What makes values of a script's answers."""
-        return Reader(self._client, self.prefix(run_id), run_id)
+        return Reader(self._client, self.payloads, self.prefix(run_id), run_id)
 
     def now(self) -> str:
         """The time that a test injects."""

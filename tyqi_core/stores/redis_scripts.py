@@ -29,6 +29,7 @@ FLAGS: Final = {
     "release": "allow-oom",
     "resume": "",
     "retry": "",
+    "supply": "",
     "take_due": "",
     "tidy": "allow-oom",
     "waiting": "",
@@ -46,7 +47,7 @@ POINTS: Final = {
 }
 """Failpoints before a call and after its effect; those of other scripts are ``name`` and ``name.applied``."""
 
-Argument = str | bytes | int | float
+Argument = str | bytes | memoryview | int | float
 
 
 @cache

@@ -7,28 +7,25 @@ begins with         holds
 ``@ID``             the value stands in field ``d`` of the payload ID
 ``*N``              a list of N elements, each in a field of its own, ``slot[0]`` ...; a missing one is null
 ``@*N:ID``          the same, with the elements in the fields ``0`` ... of the payload ID
+``>...``            in a field of a payload: where the value lies, see :mod:`tyqi_core.stores.payloads`
 ==================  ====================================================================================
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tyqi_core.errors import StoreError
-from tyqi_core.failpoints import hit
-from tyqi_core.protocol.codecs import ARRAY, BUNDLE, JSON, OCTETS, TENSOR, Encoded, decode_any, encode_any
+from tyqi_core.protocol.codecs import ARRAY, BUNDLE, JSON, OCTETS, TENSOR, Encoded, decode_any, encode_pieces
+from tyqi_core.protocol.pieces import Buffer
 from tyqi_core.scheduler import Export, Place
 from tyqi_core.stores.base import ABSENT
+from tyqi_core.stores.payloads import FIELDS_AT_ONCE, Fields, PayloadPlane, Raw, gone, new_payload_id
 from tyqi_core.stores.redis_scripts import translated
 
 INLINE: Final = 16_384
 """Bytes up to which a value travels within the call; larger ones are written before it, as a payload."""
 INLINE_ELEMENTS: Final = 64
-STAGED_MS: Final = 3_600_000
-"""How long a payload lives that no call took over."""
-_CHUNK: Final = 500
 _LETTERS: Final = {JSON: b"j", OCTETS: b"o", ARRAY: b"a", TENSOR: b"t", BUNDLE: b"b"}
 _TYPES: Final = {letter: media_type for media_type, letter in _LETTERS.items()}
 
@@ -38,23 +35,23 @@ if TYPE_CHECKING:
 Parts = list[tuple[str, bytes]]
 
 
-def encoded(value: Any) -> bytes:
-    """A value as the store keeps it.
+def encoded(value: Any) -> Sequence[Buffer]:
+    """A value as the store keeps it, in pieces.
 
     Raises:
         ContractViolation: no port can hold it.
     """
-    media_type, data = encode_any(value)
-    return _LETTERS[media_type] + data
+    media_type, pieces = encode_pieces(value)
+    return (_LETTERS[media_type], *pieces)
 
 
-def decoded(raw: bytes) -> Any:
+def decoded(raw: Raw) -> Any:
     """The value that :func:`encoded` made bytes of.
 
     Raises:
         InputError: the bytes are damaged (``PAYLOAD_DAMAGED``).
     """
-    return decode_any(Encoded(_TYPES.get(raw[:1], ""), memoryview(raw)[1:]))  # type: ignore[arg-type]
+    return decode_any(Encoded(_TYPES.get(bytes(raw[:1]), ""), memoryview(raw)[1:]))  # type: ignore[arg-type]
 
 
 def fields_of(place: Place) -> list[str]:
@@ -83,7 +80,7 @@ class Packing:
 
     def __init__(self, counts: frozenset[int] = frozenset()) -> None:
         self.puts: list[Put] = []
-        self.payloads: dict[str, dict[str, bytes]] = {}
+        self.payloads: dict[str, Fields] = {}
         self._counts = counts
         self._known: dict[int, Parts] = {}
 
@@ -111,47 +108,33 @@ class Packing:
     def _parts(self, value: Any) -> Parts:
         if type(value) is list and len(value) in self._counts:
             return self._elements(value)
-        raw = encoded(value)
-        return [("", raw)] if len(raw) <= INLINE else [("", b"@" + self._payload({"d": raw}))]
+        pieces = encoded(value)
+        if _size(pieces) <= INLINE:
+            return [("", b"".join(pieces))]
+        return [("", b"@" + self._payload({"d": pieces}))]
 
     def _elements(self, values: Sequence[Any]) -> Parts:
-        raws = {str(index): encoded(value) for index, value in enumerate(values) if value is not None}
-        if len(values) <= INLINE_ELEMENTS and sum(map(len, raws.values())) <= INLINE:
-            return [("", b"*%d" % len(values)), *((f"[{index}]", raw) for index, raw in raws.items())]
-        return [("", b"@*%d:%s" % (len(values), self._payload(raws)))]
+        fields = {str(index): encoded(value) for index, value in enumerate(values) if value is not None}
+        if len(values) <= INLINE_ELEMENTS and sum(map(_size, fields.values())) <= INLINE:
+            return [("", b"*%d" % len(values)), *((f"[{index}]", b"".join(part)) for index, part in fields.items())]
+        return [("", b"@*%d:%s" % (len(values), self._payload(fields)))]
 
-    def _payload(self, fields: dict[str, bytes]) -> bytes:
-        payload = os.urandom(12).hex()
+    def _payload(self, fields: Fields) -> bytes:
+        payload = new_payload_id()
         self.payloads[payload] = fields
         return payload.encode()
 
 
-def write_payloads(client: redis.Redis, prefix: str, packing: Packing) -> None:
-    """Write what a call will refer to. Until a call takes it over it has a short life of its own."""
-    for payload, fields in packing.payloads.items():
-        key, names = f"{prefix}p:{payload}", list(fields)
-        for start in range(0, max(1, len(names)), _CHUNK):
-            mapping: dict[str | bytes, Any] = {name: fields[name] for name in names[start : start + _CHUNK]}
-            with translated():
-                pipeline = client.pipeline(transaction=False)
-                pipeline.hset(key, mapping={"n": 0, **mapping})
-                pipeline.pexpire(key, STAGED_MS)
-                pipeline.execute()
-            hit("CP7")
-
-
-def drop_payloads(client: redis.Redis, prefix: str, packing: Packing) -> None:
-    """Remove what no call took over."""
-    if packing.payloads:
-        with translated():
-            client.unlink(*(f"{prefix}p:{payload}" for payload in packing.payloads))
+def _size(pieces: Sequence[Buffer]) -> int:
+    return sum(map(len, pieces))
 
 
 class Reader:
     """Makes values of what a script answered."""
 
-    def __init__(self, client: redis.Redis, prefix: str, run_id: str) -> None:
+    def __init__(self, client: redis.Redis, payloads: PayloadPlane, prefix: str, run_id: str) -> None:
         self._client = client
+        self._payloads = payloads
         self._prefix = prefix
         self._run = f"{prefix}run:{run_id}"
 
@@ -169,30 +152,25 @@ class Reader:
     def _whole(self, holder: str, field: str, raw: bytes) -> Any:
         if raw[:2] == b"@*":
             length, _, payload = raw[2:].decode().partition(":")
-            count, *found = self._fetched(f"{self._prefix}p:{payload}", ["n", *map(str, range(int(length)))])
+            count, *found = self._payloads.fetch(self._prefix, payload, ["n", *map(str, range(int(length)))])
             if count is None:
-                raise _gone(payload)
+                raise gone(payload)
             return [None if part is None else decoded(part) for part in found]
         if raw[:1] == b"*":
             fields = [f"{field}[{index}]" for index in range(int(raw[1:]))]
-            found = self._fetched(f"{self._run}:v:{holder}", fields)
-            pairs = zip(fields, found, strict=True)
+            pairs = zip(fields, self._slots(holder, fields), strict=True)
             return [None if part is None else self._whole(holder, inner, part) for inner, part in pairs]
         if raw[:1] == b"@":
             payload, _, inner = raw[1:].decode().partition("#")
-            (data,) = self._fetched(f"{self._prefix}p:{payload}", [inner or "d"])
+            (data,) = self._payloads.fetch(self._prefix, payload, [inner or "d"])
             if data is None:
-                raise _gone(payload)
+                raise gone(payload)
             return decoded(data)
-        return decoded(raw)
+        return decoded(self._payloads.resolve(self._prefix, raw))
 
-    def _fetched(self, key: str, fields: Sequence[str]) -> list[bytes | None]:
+    def _slots(self, holder: str, fields: Sequence[str]) -> list[bytes | None]:
         found: list[bytes | None] = []
-        for start in range(0, len(fields), _CHUNK):
+        for start in range(0, len(fields), FIELDS_AT_ONCE):
             with translated():
-                found += self._client.hmget(key, list(fields[start : start + _CHUNK]))  # type: ignore[arg-type]
+                found += self._client.hmget(f"{self._run}:v:{holder}", list(fields[start : start + FIELDS_AT_ONCE]))  # type: ignore[arg-type]
         return found
-
-
-def _gone(payload: str) -> StoreError:
-    return StoreError(f"payload {payload} is not in the store any more", code="PAYLOAD_MISSING")

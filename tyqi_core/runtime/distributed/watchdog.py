@@ -28,6 +28,8 @@ EVERY_S: Final = 0.25
 """How often boards are read."""
 LATE_S: Final = 1.0
 """How long after a deadline a process may take to act on it itself."""
+SWEEP_S: Final = 30.0
+"""How often shared memory is rid of what nobody needs."""
 SILENT_LEASES: Final = 2.0
 """After how many leases without a sign a process that holds something is ended: its tasks have been given to others."""
 
@@ -47,12 +49,17 @@ class Watchdog:
         self._messenger = messenger
         self._folder = folder
         self._end = end
+        self._next_sweep = 0.0
         self._library = PlanLibrary(store)
         self._settler = Settler(store, messenger, "watchdog")
         self._settler.closing.set()  # never wait for a store that is away: the next tick tries again
 
     def tick(self) -> None:
-        """Look at all boards once."""
+        """Look at all boards once, and after what lies in this host's shared memory."""
+        self._store.payloads.serve_requests()
+        if monotonic() >= self._next_sweep:
+            self._next_sweep = monotonic() + SWEEP_S
+            self._store.payloads.sweep()
         for board in read_boards(self._folder):
             try:
                 self._look(board)

@@ -269,9 +269,20 @@ end
 
 -- Values -------------------------------------------------------------------------------------------------------------
 
+-- The file of a payload that lies in the shared memory of a host is told to the processes there, which recycle it.
+local function tell_freed(host, file)
+  local key = prefix .. 'freed:' .. host
+  redis.call('RPUSH', key, file)
+  redis.call('LTRIM', key, -10000, -1) -- the host's sweep finds the others
+  redis.call('PEXPIRE', key, 86400000)
+end
+
 local function drop_payload(id)
   local key = prefix .. 'p:' .. id
-  if redis.call('EXISTS', key) == 1 and redis.call('HINCRBY', key, 'n', -1) <= 0 then redis.call('UNLINK', key) end
+  if redis.call('EXISTS', key) == 0 or redis.call('HINCRBY', key, 'n', -1) > 0 then return end
+  local place = redis.call('HMGET', key, 'h', 'f')
+  if place[1] and place[2] then tell_freed(place[1], place[2]) end
+  redis.call('UNLINK', key)
 end
 
 -- Drop payloads of a list. Returns how many, and whether there are no more.
