@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from socket import gethostname
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from celery import signals
 
@@ -21,6 +21,7 @@ from tyqi_core.app import open_celery, open_engine, open_node
 from tyqi_core.catalog.catalog import Catalog
 from tyqi_core.runtime.distributed.broker import task_name
 from tyqi_core.runtime.distributed.direct import DirectCalls
+from tyqi_core.runtime.distributed.fleet import QUEUES_VARIABLE
 from tyqi_core.runtime.distributed.queues import QUEUES
 from tyqi_core.runtime.distributed.spreading import Stretch
 from tyqi_core.settings import Settings
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from tyqi_core.runtime.distributed.engine import Engine
 
 log = logging.getLogger("tyqi.worker")
-QUEUES_VARIABLE: Final = "TYQI_QUEUES"
-"""The queues that this process serves, separated by commas."""
 
 
 class Worker:
@@ -132,7 +131,7 @@ def _end(**_: Any) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Run ``celery worker`` with these arguments on this module's application."""
-    this_worker().app.worker_main(["worker", *arguments])
+    this_worker().app.worker_main(["--quiet", "worker", *arguments])
 
 
 if __name__ == "__main__":

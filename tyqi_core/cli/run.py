@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from tyqi_core.cli.output import DEFAULT_OUT, INTERRUPTED, answer_json, as_json, parameters, params_option, say
+from tyqi_core.cli.output import DEFAULT_OUT, as_json, parameters, params_option
 from tyqi_core.errors import UsageError
 from tyqi_core.settings import Settings
 
@@ -101,30 +101,10 @@ def _resume(run_id: str, threads: int | None, out: Path, *, json_wanted: bool) -
         finish(batch, json_wanted=json_wanted)
 
 
-def finish(batch: Batch, *, json_wanted: bool) -> None:
+def finish(batch: Batch, *, json_wanted: bool) -> NoReturn:
     """Wait for the runs with a progress bar, write the page, print the answer."""
-    from tyqi_core.results.names import shown_name
-
     interrupted = not batch.wait()
-    for card in batch.failed():
-        reason = f": {card.error.get('code')}: {card.error.get('message')}" if card.error else ""
-        say(f"{shown_name(card.name)}: {card.status}{reason}")
-        if batch.resumable(card):
-            say(f"  To go on with it: tyqi resume {card.run_id}{batch.out_option()}")
-    document = batch.document()
-    if json_wanted:
-        answer_json(document)
-    else:
-        begun = len(document["runs"])
-        rest = f"; {document['total'] - begun} had not begun" if begun < document["total"] else ""
-        say(f"{document['completed']} of {document['total']} runs completed{rest}.")
-        if document["report"]:
-            click.echo(document["report"])
-        else:
-            say(f"{document['error']['code']}: {document['error']['message']}")
-    if interrupted:
-        raise click.exceptions.Exit(INTERRUPTED)
-    raise click.exceptions.Exit(0 if document["ok"] else 1)
+    batch.conclude(interrupted=interrupted, json_wanted=json_wanted)
 
 
 def given_inputs(plan: Plan, inputs: tuple[str, ...], folder: str | None) -> Iterator[tuple[str, Path]]:
