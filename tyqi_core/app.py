@@ -173,7 +173,7 @@ def histories(settings: Settings) -> Mapping[str, NodeHistory]:
     from tyqi_core.runtime.history_file import read_histories
 
     found = dict(read_histories(settings.state))
-    if settings.redis:
+    if has_store(settings):
         with closing(open_store(settings)) as store:
             for node, fields in _shared_histories(store).items():
                 found[node] = merge(found.get(node, {}), fields)
@@ -238,6 +238,21 @@ def node_project(node_id: str, catalog: Catalog, params: Mapping[str, Any] | Non
     return Project(plan, source)
 
 
+def in_force(settings: Settings) -> Settings:
+    """The settings with store and broker of the ``tyqi up`` of this state folder, if they name none and one runs."""
+    if settings.redis:
+        return settings
+    from tyqi_core.runtime.distributed.upfile import running_up
+
+    up = running_up(settings.state)
+    return settings if up is None else replace(settings, redis=up.redis, broker=settings.broker or up.broker)
+
+
+def has_store(settings: Settings) -> bool:
+    """Whether there is a store of runs on workers: one that is named, or that of a ``tyqi up`` that runs here."""
+    return bool(in_force(settings).redis)
+
+
 def open_store(settings: Settings) -> RedisStore:
     """The store of runs on workers.
 
@@ -245,27 +260,42 @@ def open_store(settings: Settings) -> RedisStore:
         UsageError: no server is named, or it would lose runs.
         StoreError: it is away.
     """
+    from tyqi_core.runtime.distributed.upfile import running_up
     from tyqi_core.stores.redis import Options, RedisStore
 
-    if not settings.redis:
-        raise UsageError(
-            "no Redis server is named, and none was started here",
-            code="NO_STORE",
-            remedy="Start 'tyqi up', or name a server: TYQI_REDIS=redis://127.0.0.1:6379/0.",
-        )
+    settings = _with_store(settings)
+    up = running_up(settings.state)
+    old_server = up is not None and up.old_server and up.redis == settings.redis
     options = Options(
         namespace=settings.namespace,
         lease_s=settings.lease_s,
         grace_s=settings.grace_s,
         retention_s=settings.keep_runs_hours * 3600,
     )
-    return RedisStore.connect(settings.redis, options, shared_memory=None if settings.shared_memory else False)
+    shared_memory = None if settings.shared_memory else False  # None: where the server is on this host
+    return RedisStore.connect(settings.redis, options, old_server=old_server, shared_memory=shared_memory)
+
+
+def _with_store(settings: Settings) -> Settings:
+    settings = in_force(settings)
+    if settings.redis:
+        return settings
+    raise UsageError(
+        "no Redis server is named, and none was started here",
+        code="NO_STORE",
+        remedy="Start 'tyqi up', or name a server: TYQI_REDIS=redis://127.0.0.1:6379/0.",
+    )
 
 
 def open_celery(settings: Settings, queues: Iterable[str] = QUEUES) -> Celery:
-    """The Celery application on the broker that the settings name."""
+    """The Celery application on the broker that the settings name.
+
+    Raises:
+        UsageError: they name none.
+    """
     from tyqi_core.runtime.distributed.broker import BrokerOptions, celery_app
 
+    settings = in_force(settings) if settings.broker else _with_store(settings)
     options = BrokerOptions(settings.broker or settings.redis, settings.redis or None, settings.remote_control)
     return celery_app(options, queues)
 

@@ -210,6 +210,11 @@ class Client:
         """
         return self._loaded(run_id).plan
 
+    def project_of(self, plan: str) -> str:
+        """The project's name of a plan, told by its digest; ``?`` if it is not kept any more."""
+        loaded = self._library.get(plan)
+        return "?" if loaded is None else loaded.plan.project
+
     def source(self, run_id: str) -> str:
         """The text of the project that a run was submitted with; empty if it was submitted as a plan."""
         return (self.store.kept_plan(self.store.plan_of(run_id)) or {}).get("source", "")

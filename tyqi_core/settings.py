@@ -22,6 +22,7 @@ _KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "lease_s": ((int, float), "a number of seconds"),
     "grace_s": ((int, float), "a number of seconds"),
     "keep_runs_hours": ((int, float), "a number of hours"),
+    "max_memory_mb": ((int,), "a whole number of MiB"),
     "remote_control": ((bool,), "true or false"),
     "shared_memory": ((bool,), "true or false"),
 }
@@ -42,6 +43,7 @@ class Settings:
         lease_s: how long a worker may be silent before its tasks are given to others.
         grace_s: how long a ready task may wait for a worker before it is told again; doubles.
         keep_runs_hours: how long runs on workers are kept in Redis after their end.
+        max_memory_mb: at how much memory a worker's forked process is replaced after its task; 0: never.
         remote_control: let Celery's ``inspect`` and Flower reach the workers.
         shared_memory: hand large arrays to other processes of this machine by shared memory.
     """
@@ -55,6 +57,7 @@ class Settings:
     lease_s: float = 30.0
     grace_s: float = 5.0
     keep_runs_hours: float = 24.0
+    max_memory_mb: int = 0
     remote_control: bool = False
     shared_memory: bool = True
 
@@ -84,6 +87,7 @@ class Settings:
 _READERS: Mapping[str, Callable[[Any, Path], Any]] = {
     "state": lambda value, home: home / Path(str(value)).expanduser(),
     "threads": lambda value, _: int(_above(0, int(value))),
+    "max_memory_mb": lambda value, _: int(_above(0, int(value))),
     "retention_days": lambda value, _: _above(0, float(value)),
     "redis": lambda value, _: _url(str(value), "redis"),
     "broker": lambda value, _: _url(str(value), "broker"),

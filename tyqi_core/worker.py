@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from socket import gethostname
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from celery import signals
 
@@ -22,6 +22,7 @@ from tyqi_core.catalog.catalog import Catalog
 from tyqi_core.runtime.distributed.boards import Board, Held
 from tyqi_core.runtime.distributed.broker import task_name
 from tyqi_core.runtime.distributed.direct import DirectCalls
+from tyqi_core.runtime.distributed.fleet import QUEUES_VARIABLE
 from tyqi_core.runtime.distributed.queues import QUEUES
 from tyqi_core.runtime.distributed.spreading import Stretch
 from tyqi_core.settings import Settings
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from tyqi_core.runtime.distributed.engine import Engine
 
 log = logging.getLogger("tyqi.worker")
-QUEUES_VARIABLE: Final = "TYQI_QUEUES"
-"""The queues that this process serves, separated by commas."""
 
 
 class Worker:
@@ -141,7 +140,7 @@ signals.worker_shutdown.connect(_end)
 
 def main(arguments: Sequence[str]) -> None:
     """Run ``celery worker`` with these arguments on this module's application."""
-    this_worker().app.worker_main(["worker", *arguments])
+    this_worker().app.worker_main(["--quiet", "worker", *arguments])
 
 
 if __name__ == "__main__":

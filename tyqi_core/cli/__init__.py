@@ -11,11 +11,17 @@ from tyqi_core.cli.output import fail, leave
 
 COMMANDS = {
     "run": ("tyqi_core.cli.run", "run", "Inspect pictures with a project, in this process."),
+    "submit": ("tyqi_core.cli.submit", "submit", "Inspect pictures with a project, on workers."),
+    "up": ("tyqi_core.cli.up", "up", "Run store, workers and orchestrator on this machine."),
+    "worker": ("tyqi_core.cli.worker", "worker", "Execute tasks of submitted runs."),
+    "orchestrator": ("tyqi_core.cli.orchestrator", "orchestrator", "Look after runs on workers."),
     "resume": ("tyqi_core.cli.run", "resume", "Go on with a run that failed or was cancelled."),
+    "cancel": ("tyqi_core.cli.cancel", "cancel", "Stop a run on workers."),
+    "dead": ("tyqi_core.cli.dead", "dead", "List runs on workers that failed, and run them again from there."),
     "validate": ("tyqi_core.cli.validate", "validate", "Name every fault of project files, with line and remedy."),
     "graph": ("tyqi_core.cli.graph", "graph", "Draw a project, or the path that a run took through it."),
     "nodes": ("tyqi_core.cli.nodes", "nodes", "List the installed nodes, describe one, or run one."),
-    "runs": ("tyqi_core.cli.runs", "runs", "List recorded runs, or tell the story of one."),
+    "runs": ("tyqi_core.cli.runs", "runs", "List runs, tell the story of one, or follow it."),
     "replay": ("tyqi_core.cli.replay", "replay", "Repeat a recorded run and compare what comes out."),
     "queues": ("tyqi_core.cli.queues", "queues", "Show what nodes took, and propose queues, workers and devices."),
     "doctor": ("tyqi_core.cli.doctor", "doctor", "Check the installation and every installed node."),

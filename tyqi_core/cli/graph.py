@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Examples:  tyqi graph project.yaml -o plan.svg;  tyqi graph --run 3f2a --format mermaid")
 @click.argument("project", required=False, type=click.Path(path_type=Path))
-@click.option("--run", "run_id", metavar="RUN", help="Draw a recorded run, the path that it took marked.")
+@click.option(
+    "--run", "run_id", metavar="RUN", help="Draw a run, recorded or on workers, the path that it took marked."
+)
 @click.option("--format", "form", type=click.Choice(["svg", "mermaid", "json"]), help="Default: by the file's suffix.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="A file; default: standard output."
@@ -62,11 +64,11 @@ def _subject(
     if run_id is not None and (project is not None or params):
         raise UsageError("--run takes its project and parameters from the run's record; leave the others out.")
     if run_id is not None:
-        from tyqi_core.runtime.record import read_record
+        from tyqi_core.cli.views import opened_run
         from tyqi_core.runtime.story import story_of
 
-        record = read_record(Settings.load().state, run_id)
-        return record.plan(), story_of(record.events())
+        with opened_run(Settings.load(), run_id) as run:
+            return run.plan(), story_of(run.events())
     if project is None:
         raise UsageError("a PROJECT file or --run RUN is missing", remedy="Example: tyqi graph project.yaml")
     from tyqi_core.app import load_project

@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -63,6 +64,11 @@ def _parameter(text: str) -> tuple[str, Any]:
 def say(message: str) -> None:
     """A message for the person, on standard error, so that standard output holds the answer alone."""
     click.echo(message, err=True)
+
+
+def time_of(nanoseconds: int) -> str:
+    """A time since the epoch, as clocks here show it."""
+    return datetime.fromtimestamp(nanoseconds / 1e9, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def answer_json(document: Mapping[str, Any]) -> None:

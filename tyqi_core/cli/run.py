@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -14,6 +14,7 @@ from tyqi_core.settings import Settings
 
 if TYPE_CHECKING:
     from tyqi_core.cli.batch import Batch
+    from tyqi_core.client import Client
     from tyqi_core.protocol.ports import PortType
     from tyqi_core.workflow.plan import Plan
 
@@ -26,13 +27,16 @@ _out = click.option(
 )
 _threads = click.option("--threads", type=click.IntRange(1, 1024), help="How many tasks may execute at once.")
 
+input_option = click.option(
+    "--input", "inputs", multiple=True, metavar="PORT=FILE", help="A run input; several of one port: a batch."
+)
+inputs_dir_option = click.option("--inputs-dir", metavar="[PORT=]DIR", help="Every file of a folder becomes a run.")
+
 
 @click.command(epilog="Example:  tyqi run project.yaml --inputs-dir pictures --out results --param wide_mm=2.5")
 @click.argument("project", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--input", "inputs", multiple=True, metavar="PORT=FILE", help="A run input; several of one port: a batch."
-)
-@click.option("--inputs-dir", metavar="[PORT=]DIR", help="Every file of a folder becomes a run.")
+@input_option
+@inputs_dir_option
 @params_option
 @click.option("--resume", "resumed", metavar="RUN", help="Go on with a run that failed or was cancelled.")
 @_threads
@@ -76,15 +80,59 @@ def run(
 
 @click.command(epilog="Example:  tyqi resume 3f2a")
 @click.argument("run")
+@click.option("--wait", is_flag=True, help="Of a run on workers: wait for its end, and write its results.")
 @_threads
 @_out
 @as_json
-def resume(run: str, *, threads: int | None, out: Path, json_wanted: bool) -> None:
+def resume(run: str, *, wait: bool, threads: int | None, out: Path, json_wanted: bool) -> None:
     """Go on with a run that failed or was cancelled: what was settled stays, the rest is run.
 
-    RUN is a run's id or an unambiguous beginning of it.
+    RUN is a run's id or an unambiguous beginning of it. A run of this process's kind is run here, to its end; one on
+    workers goes on there.
     """
-    _resume(run, threads, out, json_wanted=json_wanted)
+    from tyqi_core.runtime.record import has_record
+
+    settings = Settings.load()
+    if has_record(settings.state, run) or not _resume_on_workers(
+        settings, run, out, wait=wait, json_wanted=json_wanted
+    ):
+        _resume(run, threads, out, json_wanted=json_wanted)
+
+
+def _resume_on_workers(settings: Settings, run: str, out: Path, *, wait: bool, json_wanted: bool) -> bool:
+    """Whether there is such a run on workers; then it goes on."""
+    from tyqi_core.cli.shared import client_if_any, full_id
+
+    client = client_if_any(settings)
+    if client is None:
+        return False
+    with client:
+        run_id = full_id(client, run)
+        if run_id is None:
+            return False
+        client.resume(run_id)
+        if wait:
+            _wait_for_resumed(client, run_id, out, json_wanted=json_wanted)
+        if json_wanted:
+            answer_json({"ok": True, "id": run_id, "status": client.status(run_id)})
+        else:
+            say("It goes on; to watch it:")
+            click.echo(f"tyqi runs {run_id} --follow")
+    return True
+
+
+def _wait_for_resumed(client: Client, run_id: str, out: Path, *, json_wanted: bool) -> NoReturn:
+    from tyqi_core.catalog.catalog import Catalog
+    from tyqi_core.cli.report import Report, conclude
+    from tyqi_core.cli.shared import Submitted, about_of, wait_and_write
+
+    name, folder = about_of(client, run_id)
+    report = Report(client.plan(run_id), Catalog.load(), out)
+    report.page = f"resumed-{run_id[:8]}.html"
+    if not wait_and_write(client, report, name, [Submitted(0, name, folder, run_id)]):
+        say(f"The run goes on; to watch it: tyqi runs {run_id} --follow")
+        raise click.exceptions.Exit(INTERRUPTED)
+    conclude(report, 1, lambda _: True, json_wanted=json_wanted)
 
 
 def _resume(run_id: str, threads: int | None, out: Path, *, json_wanted: bool) -> None:
@@ -101,30 +149,10 @@ def _resume(run_id: str, threads: int | None, out: Path, *, json_wanted: bool) -
         finish(batch, json_wanted=json_wanted)
 
 
-def finish(batch: Batch, *, json_wanted: bool) -> None:
+def finish(batch: Batch, *, json_wanted: bool) -> NoReturn:
     """Wait for the runs with a progress bar, write the page, print the answer."""
-    from tyqi_core.results.names import shown_name
-
     interrupted = not batch.wait()
-    for card in batch.failed():
-        reason = f": {card.error.get('code')}: {card.error.get('message')}" if card.error else ""
-        say(f"{shown_name(card.name)}: {card.status}{reason}")
-        if batch.resumable(card):
-            say(f"  To go on with it: tyqi resume {card.run_id}{batch.out_option()}")
-    document = batch.document()
-    if json_wanted:
-        answer_json(document)
-    else:
-        begun = len(document["runs"])
-        rest = f"; {document['total'] - begun} had not begun" if begun < document["total"] else ""
-        say(f"{document['completed']} of {document['total']} runs completed{rest}.")
-        if document["report"]:
-            click.echo(document["report"])
-        else:
-            say(f"{document['error']['code']}: {document['error']['message']}")
-    if interrupted:
-        raise click.exceptions.Exit(INTERRUPTED)
-    raise click.exceptions.Exit(0 if document["ok"] else 1)
+    batch.conclude(interrupted=interrupted, json_wanted=json_wanted)
 
 
 def given_inputs(plan: Plan, inputs: tuple[str, ...], folder: str | None) -> Iterator[tuple[str, Path]]:

@@ -239,6 +239,12 @@ class RunRecord:
         return state
 
 
+def has_record(state: Path, run_id: str) -> bool:
+    """Whether a run, named by its id or the beginning of it, is recorded here."""
+    runs = state / "runs"
+    return bool(run_id) and runs.is_dir() and any(path.name.startswith(run_id) for path in runs.iterdir())
+
+
 def read_record(state: Path, run_id: str) -> RunRecord:
     """The record of a run, named by its id or an unambiguous beginning of it.
 

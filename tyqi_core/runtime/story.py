@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,15 +11,22 @@ from tyqi_core.protocol.message import Event
 from tyqi_core.scheduler import task_id
 from tyqi_core.workflow.plan import Plan, PlanTask
 
-_ENDS = {"task.completed": "completed", "task.skipped": "skipped", "task.failed": "failed"}
+_ENDS = {
+    "task.completed": "completed",
+    "task.skipped": "skipped",
+    "task.failed": "failed",
+    "task.quarantined": "quarantined",
+}
+_LAST_INDEX = re.compile(r"\[[0-9]+\](?=[^\[]*$)")
 
 
 @dataclass(slots=True)
 class Step:
     """What became of one task instance.
 
-    ``status`` is ``running``, ``waiting`` (for a retry), ``completed``, ``skipped`` or ``failed``. Times are
-    nanoseconds since the epoch; ``tries`` counts attempts.
+    ``status`` is ``running``, ``waiting`` (for a retry), ``completed``, ``skipped``, ``failed`` or ``quarantined``.
+    Times are nanoseconds since the epoch; ``tries`` counts attempts. Of a run on workers, ``worker`` is who executed it
+    last, ``waited_ns`` how long it was ready before it was first begun, ``deaths`` how many workers were lost with it.
     """
 
     status: str = "running"
@@ -28,6 +36,9 @@ class Step:
     outcome: str | None = None
     count: int | None = None
     error: dict[str, Any] | None = None
+    worker: str | None = None
+    waited_ns: int | None = None
+    deaths: int = 0
 
     @property
     def duration_ms(self) -> float:
@@ -43,6 +54,8 @@ class Step:
             parts.append(f" x {self.count}")
         if self.tries > 1:
             parts.append(f" (try {self.tries})")
+        if self.deaths:
+            parts.append(f" ({self.deaths} worker{'s' if self.deaths > 1 else ''} lost)")
         if self.error is not None:
             parts.append(f" {self.error.get('code')}: {self.error.get('message')}")
         return "".join(parts)
@@ -56,6 +69,9 @@ class Step:
             "outcome": self.outcome,
             "count": self.count,
             "error": self.error,
+            "worker": self.worker,
+            "waited_ms": None if self.waited_ns is None else round(self.waited_ns / 1e6, 3),
+            "deaths": self.deaths or None,
         }
         return {key: value for key, value in body.items() if value is not None}
 
@@ -63,20 +79,33 @@ class Step:
 def story_of(events: Iterable[Event]) -> dict[str, Step]:
     """Task instance -> what became of it, in the order in which the tasks started."""
     story: dict[str, Step] = {}
+    ready: dict[str, int] = {}
     for event in events:
-        if not event.kind.startswith("task.") or event.kind == "task.ready":
-            continue
-        step = story.setdefault(event.subject, Step())
-        data = event.data or {}
-        if event.kind == "task.started":
-            step.started_ns, step.status, step.ended_ns = event.time_ns, "running", 0
-            step.tries += 1
-            continue
-        step.ended_ns = event.time_ns
-        step.status = _ENDS.get(event.kind, "waiting")
-        step.outcome, step.count = data.get("outcome"), data.get("count")
-        step.error = data.get("error")
+        if event.kind == "task.ready":
+            ready.setdefault(event.subject, event.time_ns)
+        elif event.kind.startswith("task."):
+            step = story.setdefault(event.subject, Step())
+            _begin(step, event, ready) if event.kind == "task.started" else _end(step, event)
     return story
+
+
+def _begin(step: Step, event: Event, ready: Mapping[str, int]) -> None:
+    step.started_ns, step.status, step.ended_ns = event.time_ns, "running", 0
+    step.tries += 1
+    if event.data and "worker" in event.data:
+        step.worker = event.data["worker"]
+        since = ready.get(event.subject) or ready.get(_LAST_INDEX.sub("[*]", event.subject))
+        if since is not None and step.waited_ns is None:
+            step.waited_ns = max(0, event.time_ns - since)
+
+
+def _end(step: Step, event: Event) -> None:
+    data = event.data or {}
+    step.ended_ns = event.time_ns
+    step.status = _ENDS.get(event.kind, "waiting")
+    step.outcome, step.count = data.get("outcome"), data.get("count")
+    step.error = data.get("error")
+    step.deaths = max(step.deaths, data.get("deaths", 0))
 
 
 def path_taken(plan: Plan, events: Iterable[Event]) -> tuple[str, ...]:

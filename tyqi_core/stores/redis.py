@@ -41,7 +41,7 @@ from tyqi_core.stores.wire import LargePacker
 
 __all__ = ["Options", "RedisStore"]
 
-_RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class RedisStore(RedisReading):
@@ -122,7 +122,7 @@ class RedisStore(RedisReading):
             data: of its first event.
             groups: of first tasks whose nodes take batches, by path.
         """
-        if not _RUN_ID.fullmatch(run_id):
+        if not RUN_ID.fullmatch(run_id):
             raise UsageError(
                 f"{run_id[:100]!r} is no id of a run",
                 code="BAD_RUN_ID",
@@ -179,7 +179,7 @@ class RedisStore(RedisReading):
         self, worker: str, run_id: str, instance: str, wanted: Sequence[Wanted], *, lease_s: float | None = None
     ) -> Claim | Refusal:
         """Begin an attempt; see :class:`~tyqi_core.stores.base.SharedRunStore`."""
-        if not _RUN_ID.fullmatch(run_id) or not arguments.INSTANCE.fullmatch(instance):
+        if not RUN_ID.fullmatch(run_id) or not arguments.INSTANCE.fullmatch(instance):
             return Refusal("UNKNOWN")
         answer = self._claim(worker, run_id, instance, wanted, self._lease(lease_s))
         return answer or Refusal("UNKNOWN")

@@ -1,0 +1,53 @@
+"""``tyqi worker``."""
+
+from __future__ import annotations
+
+import click
+
+from tyqi_core.cli.output import say
+from tyqi_core.cli.serving import concurrency_option, devices_option, max_memory_option, names
+from tyqi_core.settings import Settings
+
+_POOLS = click.Choice(["prefork", "threads", "solo", "gevent", "eventlet"])
+
+
+@click.command(epilog="Example:  tyqi worker --queues cpu.short,cpu.long --concurrency 4")
+@click.option("--queues", metavar="NAME,...", help="The queues to serve. Default: cpu.short,cpu.long,cpu.heavy.")
+@click.option("--pool", type=_POOLS, help="Default: prefork for cpu queues, threads for gpu and io.")
+@concurrency_option
+@devices_option
+@max_memory_option
+@click.option(
+    "--grace",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long tasks may take to end when the worker is told to stop.",
+)
+def worker(
+    queues: str | None,
+    pool: str | None,
+    concurrency: int | None,
+    devices: str | None,
+    max_memory: int | None,
+    grace: float,
+) -> None:
+    """Execute tasks of runs that were submitted, until SIGTERM or Ctrl-C.
+
+    Worker processes are started and, should one end, started again: one for all cpu queues with a process a core, one
+    for each GPU, one for io. When told to stop, they take no more tasks and finish what they have; a second signal ends
+    them at once, and other workers repeat what they had. Store and broker are those of the settings.
+    """
+    from tyqi_core.cli.serving import supervise, wait_for_store, worker_children
+    from tyqi_core.runtime.distributed.board_folder import board_folder
+    from tyqi_core.runtime.distributed.fleet import CPU_QUEUES, Wanted, plan_workers
+
+    settings = Settings.load()
+    wanted = Wanted(names(queues) or CPU_QUEUES, pool, concurrency, names(devices), max_memory)
+    plans = plan_workers(wanted, memory_mb=settings.max_memory_mb)
+    wait_for_store(settings)
+    with board_folder() as board:
+        children, described = worker_children(plans, board)
+        supervise(children, described, grace_s=grace, ticks=[])
+    say("All workers have ended.")
