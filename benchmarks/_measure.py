@@ -87,14 +87,30 @@ class Clocks:
     cpu: dict[str, list[float]]
 
 
-def interleaved(calls: Mapping[str, Callable[[], Any]], repetitions: int, *, warm_up: int = 2) -> Clocks:
-    """Call each in turn, ``repetitions`` times, after ``warm_up`` rounds that do not count."""
+def interleaved(
+    calls: Mapping[str, Callable[[], Any]],
+    repetitions: int,
+    *,
+    warm_up: int = 2,
+    seconds: float | None = None,
+    pause: float = 0.0,
+) -> Clocks:
+    """Call each in turn, ``repetitions`` times, after ``warm_up`` rounds that do not count.
+
+    Args:
+        seconds: after so long no further round begins, except the first one.
+        pause: seconds before each call, in which other processes may finish what the last one left them.
+    """
+    end = None if seconds is None else time.monotonic() + seconds
     samples = Clocks({name: [] for name in calls}, {name: [] for name in calls})
     gc.collect()
     gc.freeze()  # what is there by now (a peer's thousands of classes) need not be looked at before every call
     for turn in range(-warm_up, repetitions):
+        if turn > 0 and end is not None and time.monotonic() > end:
+            break
         for name, call in calls.items():
             gc.collect()
+            time.sleep(pause)
             begun, used = time.perf_counter(), time.process_time()
             call()
             used, took = time.process_time() - used, time.perf_counter() - begun
@@ -206,22 +222,30 @@ def machine() -> dict[str, Any]:
     }
 
 
-def main(document: str, cases: Callable[[Size], Sequence[Case]]) -> None:
+def main(
+    document: str,
+    cases: Callable[..., Sequence[Case]],
+    add_options: Callable[[argparse.ArgumentParser], Any] | None = None,
+) -> None:
     """The command line of a benchmark.
 
     Args:
         document: the script's docstring; its last paragraph shows how the script is called.
-        cases: measures.
+        cases: measures; is given the size and, as keywords, the options that ``add_options`` adds.
+        add_options: adds to the command line what this benchmark alone has.
     """
     parser = argparse.ArgumentParser(description=document, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions: at most two minutes")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
     parser.add_argument("--tiny", action="store_true", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    if add_options is not None:
+        add_options(parser)
+    options = vars(parser.parse_args())
+    quick, tiny, as_json = (options.pop(name) for name in ("quick", "tiny", "json"))
     about = machine()
     with contextlib.redirect_stdout(sys.stderr):  # peers talk; only the document goes to stdout
-        rows = [case.to_json() for case in cases("tiny" if arguments.tiny else "quick" if arguments.quick else "full")]
-    if arguments.json:
+        rows = [case.to_json() for case in cases("tiny" if tiny else "quick" if quick else "full", **options)]
+    if as_json:
         print(json.dumps({"machine": about, "cases": rows}, indent=2))
     else:
         _print_table(about, rows)

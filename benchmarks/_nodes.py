@@ -69,7 +69,8 @@ def catalog() -> Catalog:
     )
 
 
-def _manifest(name: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any], **more: Any) -> Manifest:
+def manifest_text(name: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any], **more: Any) -> str:
+    """The manifest of a node of a benchmark."""
     body = {
         "tyqi_node": 1,
         "name": name,
@@ -86,8 +87,12 @@ def _manifest(name: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any], 
         "thread_safe": True,
         **more,
     }
+    return json.dumps(body)
+
+
+def _manifest(name: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any], **more: Any) -> Manifest:
     return Manifest.parse(
-        json.dumps(body),
+        manifest_text(name, inputs, outputs, **more),
         f"{name}.node.yaml",
         namespace="bench",
         local_id=name,

@@ -8,6 +8,7 @@ The folder can then be put on ``sys.path`` (``PYTHONPATH=FOLDER``). Nothing is b
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 MANIFEST = """\
@@ -54,6 +55,7 @@ def install(
     version: str = "1.0.0",
     distribution: str | None = None,
     listed: bool = True,
+    classes: Mapping[str, str] | None = None,
 ) -> Path:
     """Write an installed distribution into ``site`` and return its package folder.
 
@@ -61,10 +63,11 @@ def install(
         site: a folder of the search path.
         namespace: the node namespace; the package is called ``tyqi_node_<namespace>``.
         manifests: entry point name -> text of its manifest file.
-        module: source of ``nodes.py``, which defines the class ``Generated``.
+        module: source of ``nodes.py``.
         version: of the distribution.
         distribution: its name, if it is not ``tyqi-node-<namespace>``.
         listed: whether RECORD names the manifests; editable installs do not.
+        classes: entry point name -> class; those that are not named are ``Generated``.
     """
     name = distribution or f"tyqi-node-{namespace.replace('_', '-')}"
     package = site / f"tyqi_node_{namespace}"
@@ -76,7 +79,8 @@ def install(
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
     (info / "INSTALLER").write_text("pip\n", encoding="utf-8")
-    entries = "".join(f"{key} = {package.name}.nodes:Generated\n" for key in manifests)
+    chosen = classes or {}
+    entries = "".join(f"{key} = {package.name}.nodes:{chosen.get(key, 'Generated')}\n" for key in manifests)
     (info / "entry_points.txt").write_text(f"[tyqi.nodes]\n{entries}", encoding="utf-8")
     record = [f"{package.name}/{file},,\n" for file in files if listed or not file.endswith(".yaml")]
     (info / "RECORD").write_text("".join(record) + f"{info.name}/METADATA,,\n{info.name}/RECORD,,\n", encoding="utf-8")
