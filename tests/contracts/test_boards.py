@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +16,8 @@ import pytest
 
 from tyqi_core.errors import StoreError
 from tyqi_core.runtime.distributed import boards
-from tyqi_core.runtime.distributed.boards import VARIABLE, Board, BoardState, Held, make_folder, read_boards, remove
+from tyqi_core.runtime.distributed.board_folder import board_folder
+from tyqi_core.runtime.distributed.boards import VARIABLE, Board, BoardState, Held, read_boards, remove
 
 ONE = Held("r1", "T4[3]/T5", 7, "a" * 64, 12.5)
 TWO = Held("r2", "T1", 1, "b" * 64, None)
@@ -25,6 +25,7 @@ TWO = Held("r2", "T1", 1, "b" * 64, None)
 WRITER = """
 import itertools, sys
 from pathlib import Path
+from tyqi_core.runtime.distributed.board_folder import board_folder
 from tyqi_core.runtime.distributed.boards import Board, Held
 board = Board(Path(sys.argv[1]))
 board.show([])
@@ -35,6 +36,7 @@ for n in itertools.count(1):
 SHOWS = """
 import sys
 from pathlib import Path
+from tyqi_core.runtime.distributed.board_folder import board_folder
 from tyqi_core.runtime.distributed.boards import Board, Held
 board = Board(Path(sys.argv[1]))
 for n in range(1, int(sys.argv[2]) + 1):
@@ -46,9 +48,8 @@ sys.stdin.read()
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    made = make_folder()
-    yield made
-    shutil.rmtree(made)
+    with board_folder() as made:
+        yield made
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 _AGAIN_S: Final = 1.0
 _TELL_S: Final = 0.5
+_WATCH_S: Final = 0.1
 
 concurrency_option = click.option(
     "--concurrency",
@@ -83,6 +85,8 @@ def supervise(
     described: Mapping[str, str],
     *,
     grace_s: float,
+    settings: Settings,
+    board: Path,
     ticks: Sequence[Tick] = (),
     moved: Callable[[Mapping[str, int]], None] | None = None,
 ) -> None:
@@ -92,10 +96,14 @@ def supervise(
         children: what to run.
         described: child -> what is to be said of it.
         grace_s: how long they may take to end.
+        settings: where store and broker are.
+        board: where the workers among them show what they hold.
         ticks: functions to call every so many seconds.
         moved: told of all processes whenever one was started.
     """
+    from tyqi_core.app import open_watchdog
     from tyqi_core.runtime.distributed.supervisor import Patience, Supervisor
+    from tyqi_core.runtime.distributed.watchdog import WatchThread
 
     told: dict[str, int] = {}
 
@@ -107,8 +115,14 @@ def supervise(
         if fresh and moved is not None:
             moved(supervisor.pids)
 
-    supervisor = Supervisor(children, patience=Patience(grace_s=grace_s), ticks=[(_TELL_S, tell), *ticks])
-    supervisor.run()
+    def end(pid: int) -> None:
+        if (name := supervisor.owner(pid)) is not None:
+            supervisor.end(name, signal.SIGKILL, pid)
+
+    with WatchThread(lambda condemn: open_watchdog(settings, board, condemn), end) as watch:
+        own = [(_TELL_S, tell), (_WATCH_S, watch.tick)]
+        supervisor = Supervisor(children, patience=Patience(grace_s=grace_s), ticks=[*own, *ticks])
+        supervisor.run()
 
 
 def worker_children(plans: Sequence[WorkerPlan], board: Path) -> tuple[list[Child], dict[str, str]]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -63,7 +64,7 @@ def up(queues: str | None, concurrency: int | None, devices: str | None, max_mem
         file.write(about)
         _check_store(settings)
         say(_where(settings, server))
-        _serve(file, about, plans, board, server, grace)
+        _serve(file, about, plans, board, server, grace, settings)
     say("Everything has ended.")
 
 
@@ -71,17 +72,16 @@ def _serve(
     file: UpFile,
     about: Up,
     plans: Sequence[WorkerPlan],
-    board: os.PathLike[str],
+    board: Path,
     server: EmbeddedRedis | None,
     grace: float,
+    settings: Settings,
 ) -> None:
-    from pathlib import Path
-
     from tyqi_core.cli.serving import supervise, worker_children
     from tyqi_core.runtime.distributed.child import Child
 
     orchestrator = Child("orchestrator", [sys.executable, "-m", "tyqi_core.cli", "orchestrator"])
-    workers, described = worker_children(plans, Path(board))
+    workers, described = worker_children(plans, board)
     told: list[bool] = []
 
     def moved(pids: Mapping[str, int]) -> None:
@@ -93,7 +93,8 @@ def _serve(
 
     ticks = [] if server is None else [(_REVIVE_S, server.revive)]
     described["orchestrator"] = "looks after runs"
-    supervise([orchestrator, *workers], described, grace_s=grace, ticks=ticks, moved=moved)
+    children = [orchestrator, *workers]
+    supervise(children, described, grace_s=grace, settings=settings, board=board, ticks=ticks, moved=moved)
 
 
 def _needed(devices: Sequence[str]) -> list[str]:

@@ -49,5 +49,5 @@ def worker(
     wait_for_store(settings)
     with board_folder() as board:
         children, described = worker_children(plans, board)
-        supervise(children, described, grace_s=grace, ticks=[])
+        supervise(children, described, grace_s=grace, settings=settings, board=board)
     say("All workers have ended.")

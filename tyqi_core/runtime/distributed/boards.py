@@ -13,7 +13,6 @@ import mmap
 import os
 import struct
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -87,13 +86,6 @@ class BoardState:
     entries: Sequence[Held]
     complete: bool = True
     damaged: bool = False
-
-
-def make_folder() -> Path:
-    """A new folder for boards, in memory where the system has such a place. Whoever makes it removes it."""
-    shared = Path("/dev/shm")  # noqa: S108 - the folder within is new and for this user only
-    usable = shared.is_dir() and os.access(shared, os.W_OK)
-    return Path(tempfile.mkdtemp(prefix="tyqi-boards-", dir=shared if usable else None))
 
 
 class Board:

@@ -18,6 +18,7 @@ from typing import Final
 from uuid import uuid4
 
 from tyqi_core.errors import UsageError
+from tyqi_core.runtime.distributed.boards import VARIABLE
 from tyqi_core.runtime.distributed.child import Child
 from tyqi_core.runtime.distributed.queues import QUEUES, queue_class
 
@@ -25,8 +26,6 @@ CPU_QUEUES: Final = ("cpu.short", "cpu.long", "cpu.heavy")
 POOLS: Final = ("prefork", "threads", "solo", "gevent", "eventlet")
 QUEUES_VARIABLE: Final = "TYQI_QUEUES"
 """The queues that a worker process serves, separated by commas."""
-BOARD_VARIABLE: Final = "TYQI_BOARD"
-"""The folder in which it tells its supervisor what it executes."""
 _DEVICES_VARIABLE: Final = "CUDA_VISIBLE_DEVICES"
 _IO_AT_ONCE: Final = 16
 _GREEN: Final = frozenset({"gevent", "eventlet"})
@@ -111,7 +110,7 @@ def worker_child(plan: WorkerPlan, board: Path, environ: Mapping[str, str] | Non
         board: the folder in which workers tell their supervisor what they execute.
         environ: by default this process's own.
     """
-    environment = {**(os.environ if environ is None else environ), BOARD_VARIABLE: str(board)}
+    environment = {**(os.environ if environ is None else environ), VARIABLE: str(board)}
     environment[QUEUES_VARIABLE] = ",".join(plan.queues)
     if plan.device is not None or plan.pool == "prefork":  # what forks sees no GPU: CUDA does not survive a fork
         environment[_DEVICES_VARIABLE] = plan.device or ""

@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Thread
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from tyqi_core.errors import TaskTimeout, TyqiError
 from tyqi_core.runtime.distributed.boards import BoardState, Held, read_boards, remove
@@ -117,3 +119,41 @@ class Watchdog:
 def _slack(held: Held) -> float:
     """Seconds after a deadline; what a process has been told to end has had its time already."""
     return EVERY_S if held.told else LATE_S
+
+
+class WatchThread:
+    """A watchdog in a thread of its own: a store that is away must not keep a supervisor from its other duties.
+
+    Args:
+        make: makes the watchdog, given what ends a process; called in the thread, until the store can be reached.
+        end: ends a process, by its id; called in the supervisor's thread, by :meth:`tick`.
+    """
+
+    def __init__(self, make: Callable[[Callable[[int], None]], Watchdog], end: Callable[[int], object]) -> None:
+        self._make = make
+        self._end = end
+        self._condemned: SimpleQueue[int] = SimpleQueue()
+        self._stop = Event()
+        self._thread = Thread(target=self._work, name="tyqi-watchdog", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=5)
+
+    def tick(self) -> None:
+        """End the processes that the watchdog has condemned."""
+        while not self._condemned.empty():
+            self._end(self._condemned.get())
+
+    def _work(self) -> None:
+        watchdog: Watchdog | None = None
+        while not self._stop.wait(EVERY_S):
+            try:
+                watchdog = watchdog or self._make(self._condemned.put)
+                watchdog.tick()
+            except Exception:  # whatever it is, the next round is due
+                log.exception("the watchdog could not look after the workers")
