@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,13 +10,15 @@ from threading import Lock
 from time import monotonic
 from typing import NamedTuple
 
-from tyqi_core.errors import NodeError, TaskCancelled
+from tyqi_core.errors import NodeError, TaskCancelled, TyqiError
 from tyqi_core.runtime.context import TaskContext
 from tyqi_core.runtime.distributed.boards import Held
 from tyqi_core.runtime.distributed.library import Part, Task
 from tyqi_core.runtime.distributed.segments import Segment
 from tyqi_core.runtime.instances import Slot
 from tyqi_core.stores.base import Claim, Settlement
+
+log = logging.getLogger("tyqi.attempts")
 
 
 class Finished(NamedTuple):
@@ -36,6 +39,7 @@ class Attempt:
         told: why it was asked to stop: ``timeout``, ``cancel`` or ``fenced``; empty while it is wanted.
         state: ``claimed``, ``executing``; ``executed``: its thread has ended it, it is not settled yet; ``expired``:
             its deadline has ended and settled it, its thread has not come back yet.
+        errand: of the thread that holds it.
         answer: how it ended, of an attempt that was executed before it was claimed.
     """
 
@@ -47,6 +51,7 @@ class Attempt:
     deadline: float | None = None
     told: str = ""
     state: str = "claimed"
+    errand: Errand | None = None
     answer: NodeError | TaskCancelled | None = None
 
     @property
@@ -120,8 +125,16 @@ class Attempts:
         with self._lock:
             return list(self._held.values())
 
+    def of(self, errand: Errand) -> list[Attempt]:
+        """What the thread of an errand holds, and nobody has ended."""
+        with self._lock:
+            return [one for one in self._held.values() if one.errand is errand and one.state != "expired"]
+
     def _tell(self) -> None:
-        self._show([attempt.shown() for attempt in self._held.values()])
+        try:
+            self._show([attempt.shown() for attempt in self._held.values()])
+        except TyqiError as error:  # without a board the supervisor knows less; no task fails for that
+            log.warning("what this process holds cannot be shown: %s", error)
 
 
 @dataclass(slots=True, eq=False)

@@ -26,9 +26,11 @@ def board_folder(base: Path | None = None) -> Iterator[Path]:
     for left in home.glob(f"{_PREFIX}*"):
         _remove_if_left(left)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=home))
-    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    made = folder / f"{_LOCK}.new"
+    lock = os.open(made, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        made.rename(folder / _LOCK)  # who cleans up finds it locked, or not at all
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -78,7 +78,7 @@ class Claimer:
 
     def take(self, errand: Errand, answers: Sequence[tuple[Task, Any]], executed: Attempt | None = None) -> None:
         """Hold what was granted. ``executed`` is an attempt that had ended before it was claimed: how, it knows."""
-        attempts = [_attempt(task, claim) for task, claim in answers if isinstance(claim, Claim)]
+        attempts = [_attempt(task, claim, errand) for task, claim in answers if isinstance(claim, Claim)]
         for attempt in attempts if executed is not None else ():
             attempt.answer = executed.answer if executed is not None else None
         if not attempts:
@@ -130,6 +130,7 @@ def _wanted(task: Task) -> Any:
     return task.loaded.part(task.instance).executable.wanted(task.instance)
 
 
-def _attempt(task: Task, claim: Claim) -> Attempt:
+def _attempt(task: Task, claim: Claim, errand: Errand) -> Attempt:
     part = task.loaded.part(task.instance)
-    return Attempt(task, part, claim, TaskContext(task.run_id, task.instance, part.task.params, "cpu"))
+    context = TaskContext(task.run_id, task.instance, part.task.params, "cpu")
+    return Attempt(task, part, claim, context, errand=errand)

@@ -80,7 +80,8 @@ class Engine:
         self._library = PlanLibrary(store, catalog)
         self._instances: Instances[Task] = Instances(catalog, meter=durations.tally.meter)
         self._settler = Settler(store, messenger, worker)
-        self._pulse = Pulse(Upkeep(store, self._settler, messenger, self._attempts, self._errands).tick)
+        self._upkeep = Upkeep(store, self._settler, messenger, self._attempts, self._errands)
+        self._pulse = Pulse(self._upkeep.tick)
         batches = Batches(store, self._library)
         self._claimer = Claimer(
             store, self._settler, self._instances, self._attempts, batches, durations, self._pulse, worker
@@ -100,6 +101,9 @@ class Engine:
         try:
             while self._advance(errand):
                 pass
+        except BaseException:  # a bug of ours, or a store that stays away: what this thread holds goes to others
+            self._upkeep.abandon(errand)
+            raise
         finally:
             self._errands.discard(errand)
             self._claimer.leave(errand)

@@ -103,6 +103,18 @@ class Upkeep:
         elif after is not None:
             self._messenger.tell(task.run_id, task.loaded, [Stretch(task.instance)])
 
+    def abandon(self, errand: Errand) -> None:
+        """Give everything to others that the thread of an errand holds, which does not go on."""
+        errand.take_finished()
+        errand.take_claimed()
+        held = self._attempts.of(errand)
+        self._attempts.drop(held)
+        waiting = errand.take_waiting()
+        for attempt in held:
+            self._store.release(*attempt.address, again=True)
+            waiting.append(attempt.task)
+        self._messenger.tell_tasks(waiting)
+
     def _relieve(self, errand: Errand) -> None:
         """Take everything but the task that executes out of a thread's hands, and give it to others."""
         with errand.lock:
