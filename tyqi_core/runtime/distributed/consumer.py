@@ -16,6 +16,7 @@ from queue import Empty
 from types import MethodType
 from typing import Any, Final
 
+from amqp.exceptions import PreconditionFailed, RecoverableConnectionError
 from celery.bootsteps import StartStopStep
 from celery.concurrency.asynpool import AsynPool
 from celery.concurrency.thread import TaskPool as ThreadPool
@@ -43,9 +44,12 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # celery has no types
             "tyqi_core.runtime.distributed.consumer:TakeWhenIdle",
         )
 
+    loop: Callable[..., Any]
+
     def __init__(self, *arguments: Any, app: Any, worker_options: dict[str, Any] | None = None, **options: Any) -> None:
         silent = {} if app.conf.worker_enable_remote_control else _SILENT
         super().__init__(*arguments, app=app, worker_options={**(worker_options or {}), **silent}, **options)
+        self.loop = _reconnecting(self.loop)
 
     def create_task_handler(self, **options: Any) -> Callable[[Any], None]:
         """Celery's handler, which drops a message that it cannot read."""
@@ -86,6 +90,18 @@ class TakeWhenIdle(StartStopStep):  # type: ignore[misc]  # celery has no types
         if isinstance(consumer.pool, ThreadPool):
             self._bell = self._bell or _Bell(consumer.pool)
             hub.add_reader(self._bell.ear.fileno(), self._bell.heard)
+
+
+def _reconnecting(loop: Callable[..., Any]) -> Callable[..., Any]:
+    """RabbitMQ closes the channel of a task that runs for too long. Celery would end; a new connection is enough."""
+
+    def run(*arguments: Any, **options: Any) -> Any:
+        try:
+            return loop(*arguments, **options)
+        except PreconditionFailed as fault:
+            raise RecoverableConnectionError(str(fault)) from fault
+
+    return run
 
 
 def _limit_to_idle(qos: Any, pool: Any) -> None:
