@@ -167,7 +167,7 @@ def open_runtime(
 
 
 def histories(settings: Settings) -> Mapping[str, NodeHistory]:
-    """What is remembered of nodes, by id and major version: in the state folder, and by the workers if there are any."""
+    """What is remembered of nodes, by id and major version: in the state folder, and by workers if there are any."""
     from tyqi_core.runtime.history import from_fields, merge
     from tyqi_core.runtime.history_file import read_histories
 
@@ -336,6 +336,21 @@ def open_sweeper(settings: Settings) -> Sweeper:
     from tyqi_core.runtime.distributed.sweeper import Sweeper
 
     return Sweeper(open_store(settings), open_messenger(settings))
+
+
+def queue_lengths(settings: Settings, queues: Iterable[str]) -> dict[str, int]:
+    """How many messages wait in each queue; a message may stand for many tasks.
+
+    Raises:
+        UsageError: the settings name no broker, and none runs here.
+    """
+    from tyqi_core.runtime.distributed.publisher import Publisher
+
+    publisher = Publisher(open_celery(settings))
+    try:
+        return {queue: publisher.waiting(queue) for queue in queues}
+    finally:
+        publisher.close()
 
 
 def open_node(node_id: str, catalog: Catalog, params: Mapping[str, Any]) -> InProcessRuntime:

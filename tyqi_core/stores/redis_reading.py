@@ -64,6 +64,12 @@ class RedisReading:
         self._client = client
         self._ears = threading.local()
 
+    def server_version(self) -> str:
+        """The version of the server."""
+        with translated():
+            info = cast("dict[str, Any]", self._client.info("server"))
+        return str(info.get("valkey_version") or info.get("redis_version", "?"))
+
     def status(self, run_id: str) -> RunStatus | None:
         """The run's status; ``None`` for a run that is not held here."""
         with translated():
