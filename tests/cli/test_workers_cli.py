@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -294,17 +295,24 @@ def own(trial_catalog, tmp_path) -> Shell:
     return Shell(tmp_path)
 
 
+class Starter:
+    """Starts commands in a folder, and ends what a failed test leaves of them."""
+
+    def __init__(self, shell: Shell) -> None:
+        self.shell = shell
+        self.begun: list[Command] = []
+
+    def __call__(self, *words: str, **environ: str) -> Command:
+        self.begun.append(Command(self.shell, *words, **environ))
+        return self.begun[-1]
+
+
 @pytest.fixture
-def start(own: Shell) -> Iterator[Callable[..., Command]]:
-    """Start commands there; whatever a failed test leaves is ended."""
-    begun: list[Command] = []
-
-    def started(*words: str, **environ: str) -> Command:
-        begun.append(Command(own, *words, **environ))
-        return begun[-1]
-
-    yield started
-    for command in begun:
+def start(own: Shell) -> Iterator[Starter]:
+    """Starts commands in the test's folder."""
+    starter = Starter(own)
+    yield starter
+    for command in starter.begun:
         command.close()
 
 
@@ -372,3 +380,21 @@ def test_one_round_of_an_orchestrator_says_what_it_did(own, redis_server, redis_
 )
 def test_what_cannot_work_is_refused_with_its_code(own, words, code):
     assert own(*words, status=2).startswith(code)
+
+
+def test_a_run_goes_through_workers_of_the_other_pools(own, start, redis_server, redis_client):
+    own.environment |= {"TYQI_REDIS": redis_server.url, **QUICK}
+    pools = ["solo", *(pool for pool in ("gevent", "eventlet") if find_spec(pool))]
+    tasks = ["  T0: {node: trial.add, queue: io.9, inputs: {x: $input.n}}"]
+    for number, pool in enumerate(pools, 1):
+        tasks.append(f"  T{number}: {{node: trial.add, queue: io.{number}, inputs: {{x: T{number - 1}.sum}}}}")
+        queues = f"io.{number},io.9" if number == 1 else f"io.{number}"
+        start("worker", "--queues", queues, "--pool", pool)
+    text = HEAD + "tasks:\n" + "\n".join(tasks) + f"\noutputs: {{out: T{len(pools)}.sum}}\n"
+    (own.folder / "pools.yaml").write_text(text, encoding="utf-8")
+    document = own.json("submit", "pools.yaml", "--input", "n=n.json", "--wait")
+    told = story(own, document["runs"][0]["id"])
+    assert told["status"] == "completed"
+    assert len({step["worker"] for step in told["tasks"].values()}) == len(pools)
+    assert [command.end() for command in start.begun] == [0] * len(pools)
+    nothing_is_left(own)
