@@ -353,6 +353,21 @@ def open_watchdog(settings: Settings, folder: Path, end: Callable[[int], None]) 
     return Watchdog(open_store(settings), open_messenger(settings), folder, end)
 
 
+def queue_lengths(settings: Settings, queues: Iterable[str]) -> dict[str, int]:
+    """How many messages wait in each queue; a message may stand for many tasks.
+
+    Raises:
+        UsageError: the settings name no broker, and none runs here.
+    """
+    from tyqi_core.runtime.distributed.publisher import Publisher
+
+    publisher = Publisher(open_celery(settings))
+    try:
+        return {queue: publisher.waiting(queue) for queue in queues}
+    finally:
+        publisher.close()
+
+
 def open_node(node_id: str, catalog: Catalog, params: Mapping[str, Any]) -> InProcessRuntime:
     """A runtime of one node alone.
 

@@ -6,14 +6,18 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from tyqi_core.cli.output import answer_json, as_json, say
 from tyqi_core.errors import TyqiError
+
+if TYPE_CHECKING:
+    from tyqi_core.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ def _look(*, probing: bool) -> Iterator[Finding]:
     yield from _schemas()
     yield from _optional_packages()
     yield from _state_folder()
+    yield from _workers()
     yield from _hooks()
     yield from _nodes(probing=probing)
 
@@ -75,7 +80,12 @@ def _schemas() -> Iterator[Finding]:
 
 
 def _optional_packages() -> Iterator[Finding]:
-    for package, purpose, extra in (("pillow", "picture files", "images"), ("torch", "torch nodes", "torch")):
+    for package, purpose, extra in (
+        ("pillow", "picture files", "images"),
+        ("torch", "torch nodes", "torch"),
+        ("redis", "runs on workers", "workers"),
+        ("celery", "runs on workers", "workers"),
+    ):
         try:
             yield Finding(package, "ok", version(package))
         except PackageNotFoundError:
@@ -96,6 +106,67 @@ def _state_folder() -> Iterator[Finding]:
         yield Finding("state", "ok", f"{state} can be written")
     else:
         yield Finding("state", "fault", f"{state} cannot be written", "Name another folder in TYQI_STATE.")
+
+
+def _workers() -> Iterator[Finding]:
+    """Store and broker, if there are any; else whether 'tyqi up' could start a server."""
+    from importlib.util import find_spec
+
+    from tyqi_core.settings import Settings
+
+    try:
+        settings = Settings.load()
+    except TyqiError:
+        return  # told already
+    if find_spec("redis") is None or find_spec("celery") is None:
+        return  # told already
+    from tyqi_core.app import has_store
+
+    if not has_store(settings):
+        yield _server_program()
+        return
+    yield _store(settings)
+    yield _broker(settings)
+
+
+def _server_program() -> Finding:
+    from tyqi_core.runtime.distributed.servers import find_server
+
+    try:
+        program = find_server()
+    except TyqiError as error:
+        return Finding("store", "warning", error.message, error.remedy or "")
+    text = f"none is named; 'tyqi up' would start {program.path}, version {program.major}"
+    return Finding("store", "warning" if program.old else "ok", text, _OLD if program.old else "")
+
+
+_OLD = "Install Redis 7.0 or newer, or pip install 'tyqi-core[standalone]'."
+
+
+def _store(settings: Settings) -> Finding:
+    """A server that evicts keys, or is too old, is refused when it is opened."""
+    from tyqi_core.app import open_store
+
+    try:
+        with closing(open_store(settings)) as store:
+            return Finding("store", "ok", f"Redis {store.server_version()}, reached; it evicts nothing")
+    except TyqiError as error:
+        return Finding("store", "fault", error.message, error.remedy or "Start it, or name another in TYQI_REDIS.")
+
+
+def _broker(settings: Settings) -> Finding:
+    from tyqi_core.app import open_celery
+
+    connection = open_celery(settings).connection_for_write()
+    address = connection.as_uri()
+    try:
+        connection.ensure_connection(max_retries=1, timeout=5)
+    except Exception as error:  # noqa: BLE001 - each transport has errors of its own
+        remedy = "Start it, or name another in TYQI_BROKER."
+        return Finding("broker", "fault", f"{address} cannot be reached: {type(error).__name__}: {error}", remedy)
+    finally:
+        connection.release()
+    return Finding("broker", "ok", f"{address}, reached")
 
 
 def _hooks() -> Iterator[Finding]:

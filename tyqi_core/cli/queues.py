@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tyqi_core.cli.output import answer_json, as_json, say
-from tyqi_core.errors import UsageError
+from tyqi_core.errors import StoreError, UsageError
 from tyqi_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,25 +35,45 @@ _EXAMPLE = "Example: --devices 0=24576,1=24576"
 def queues(given: str, *, json_wanted: bool) -> None:
     """Show what the installed nodes took so far, and propose queues, workers and devices for them.
 
-    Durations and memory come from the runs recorded here; of a node that has hardly run, from its manifest. Nothing is
-    changed: lines for projects and commands for workers are printed.
+    Durations and memory come from the runs recorded here and from workers, where their store is known; of a node that
+    has hardly run, from its manifest. Nothing is changed: lines for projects and commands for workers are printed.
     """
-    from tyqi_core.app import histories
     from tyqi_core.catalog.catalog import Catalog
     from tyqi_core.runtime.distributed.needs import NodeLoad
     from tyqi_core.runtime.distributed.planning import propose
 
     devices = list(_devices(given))
-    remembered = histories(Settings.load())
+    settings = Settings.load()
+    remembered, waiting = _remembered(settings)
     manifests = [entry.manifest for entry in Catalog.load().entries() if entry.manifest is not None]
     loads = [NodeLoad(manifest, remembered.get(manifest.reference)) for manifest in manifests]
     host = _this_host()
     proposal = propose(loads, devices, host=host)
     if json_wanted:
         nodes = {one.node: _history_json(remembered.get(one.node)) for one in proposal.placements}
-        answer_json({"host": host._asdict(), "histories": nodes, **proposal.to_json()})
+        answer_json({"host": host._asdict(), "histories": nodes, "waiting": waiting, **proposal.to_json()})
         return
     _show(proposal, remembered, host)
+    if waiting is not None:
+        rows = ((name, str(count)) for name, count in waiting.items())
+        _table("Messages that wait for workers", ("queue", "messages"), rows)
+
+
+def _remembered(settings: Settings) -> tuple[Mapping[str, NodeHistory], dict[str, int] | None]:
+    """What nodes took, and how many messages wait in each queue; ``None`` where there are no workers to ask."""
+    from tyqi_core.app import has_store, histories, queue_lengths
+    from tyqi_core.runtime.distributed.queues import QUEUES
+    from tyqi_core.runtime.history import from_fields
+    from tyqi_core.runtime.history_file import read_histories
+
+    if not has_store(settings):
+        return histories(settings), None
+    try:
+        return histories(settings), queue_lengths(settings, QUEUES)
+    except StoreError as error:
+        say(f"warning: what workers saw is left out: {error}")
+        found = read_histories(settings.state)
+        return {node: from_fields(fields) for node, fields in found.items()}, None
 
 
 def _show(proposal: Proposal, remembered: Mapping[str, NodeHistory], host: Host) -> None:

@@ -75,6 +75,12 @@ class RedisReading:
         if shared_memory:
             self.payloads = SharedMemoryPayloads(client, scripts, self._shards(), shared_memory)
 
+    def server_version(self) -> str:
+        """The version of the server."""
+        with translated():
+            info = cast("dict[str, Any]", self._client.info("server"))
+        return str(info.get("valkey_version") or info.get("redis_version", "?"))
+
     def status(self, run_id: str) -> RunStatus | None:
         """The run's status; ``None`` for a run that is not held here."""
         with translated():

@@ -1,6 +1,6 @@
 """The Celery application: every setting that makes a broker fit for plans, on Redis and on RabbitMQ.
 
-Nothing connects before it must. What is set here and why stands in docs/workers.md; the faults behind it are named
+Nothing connects before it must. What is set here and why stands in docs/brokers.md; the faults behind it are named
 there too. A plain ``celery worker`` on the application behaves like our own workers.
 """
 

@@ -137,7 +137,7 @@ class Extender:
 
     def _performed(self, errand: Errand, slot: Slot[Task], following: Attempt) -> Answer:
         with errand.lock:
-            errand.inner = following
+            errand.inner, following.errand = following, errand
             errand.began = following.began = monotonic()
         begun = perf_counter()
         answer = self._execute(slot, following)
