@@ -241,7 +241,7 @@ class SharedMemoryPayloads(RedisPayloads):
     def _local(self, folder: Folder, spot: Spot) -> Raw | None:
         """The bytes, a view of the mapped file; ``None``: there is no such file."""
         fresh = spot not in self._verified
-        part = self._part(folder, spot, populate=fresh)
+        part = self._part(folder, spot)
         if part is None:
             return None
         if len(part) != spot.length:
@@ -251,12 +251,12 @@ class SharedMemoryPayloads(RedisPayloads):
         _remember(self._verified, spot, None)
         return part
 
-    def _part(self, folder: Folder, spot: Spot, *, populate: bool) -> Raw | None:
+    def _part(self, folder: Folder, spot: Spot) -> Raw | None:
         mapping = self._mapped.get(spot.file)
         if mapping is None:
             if len(self._mapped) >= _MOST_MAPPED:
                 return folder.read(spot.file, spot.offset, spot.length)
-            mapping = folder.map(spot.file, populate=populate)
+            mapping = folder.map(spot.file)
             if mapping is None:
                 return None
             self._mapped[spot.file] = mapping
@@ -325,15 +325,9 @@ class SharedMemoryPayloads(RedisPayloads):
 
     def _remove_unknown(self, folder: Folder) -> int:
         """Files of payloads that are not in Redis: of writers that died, of runs whose keys expired."""
-        names = list(folder.payloads())
-        done = 0
-        for name in (name for name in names if not self._is_known(name)):
-            if unused := folder.unused(name):
-                with unused:
-                    if not self._is_known(name):  # its writer may have been about to tell of it
-                        folder.discard(name)
-                        done += 1
-        return done
+        unknown = [name for name in folder.payloads() if not self._is_known(name)]
+        # Asked again under the lock: its writer may have been about to tell of it.
+        return sum(folder.remove_if(name, lambda name=name: not self._is_known(name)) for name in unknown)  # type: ignore[misc]
 
     def _is_known(self, name: str) -> bool:
         payload = name.partition(".")[0]
