@@ -4,8 +4,8 @@ A folder holds ``new/`` (being written), ``data/`` (readable) and ``free/`` (to 
 already, which is most of what a write costs). A file moves between them by renaming and is called ``PAYLOAD.CAPACITY``.
 
 Locks (``flock``) tell who is alive, also across crashes: a writer holds its file exclusively until the payload is known
-to the store, a reader holds it shared for as long as its mapping lives, whoever has the folder open holds that shared.
-Only who can lock a file exclusively writes it again or cuts it. Linux only.
+to the store, a reader holds it shared for as long as it refers to the bytes, whoever has the folder open holds that
+shared. Only who can lock a file exclusively writes it again or cuts it. Linux only.
 """
 
 from __future__ import annotations
@@ -17,16 +17,22 @@ import re
 import shutil
 import stat
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
+from weakref import finalize
 
 import xxhash
 
 from tyqi_core.protocol.pieces import Buffer
+from tyqi_core.stores.warm_mappings import WarmMappings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 FILE_NAME: Final = re.compile(r"[0-9a-f]{24}\.\d{1,15}")
 ALIGNMENT: Final = 64
@@ -35,8 +41,6 @@ _CHUNK: Final = 1 << 18
 """Bytes hashed and written in turn: they are still in the processor's cache for the second."""
 _LOCK_TRIES: Final = 200
 _LOCK_PAUSE_S: Final = 0.005
-_WARM: Final = 16
-"""Mappings for writing that a process keeps."""
 _KINDS: Final = ("new", "data", "free")
 
 
@@ -82,9 +86,7 @@ class Folder:
         self._path = path
         self._handle = handle
         self._limit = limit_bytes
-        self._warm: OrderedDict[int, mmap.mmap] = (
-            OrderedDict()
-        )  # by inode, which a mapping keeps from being given again
+        self._warm = WarmMappings()
         for kind in _KINDS:
             (path / kind).mkdir(mode=0o700, exist_ok=True)
         self.host = _mark(path)
@@ -127,32 +129,31 @@ class Folder:
         path = self._path / "new" / name
         if _locked(handle) and _stands_at(handle, self._path / "free" / old):
             (self._path / "free" / old).rename(path)
-            return NewFile(path, handle, self._writable(handle))
+            return NewFile(path, handle, self._warm.to_write(handle))
         os.close(handle)
         return None
 
-    def _writable(self, handle: int) -> mmap.mmap:
-        """A mapping to write through. It is kept, since a warm one takes half the time; it holds no lock of its own."""
-        inode = os.fstat(handle).st_ino
-        mapping = self._warm.get(inode) or mmap.mmap(handle, 0, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
-        self._warm[inode] = mapping
-        if len(self._warm) > _WARM:
-            self._warm.popitem(last=False)
-        return mapping
-
-    def map(self, name: str) -> mmap.mmap | None:
+    def map(self, name: str) -> Bytes | None:
         """A file's bytes, mapped for reading; ``None``: it is not there, or cut to nothing.
 
-        The mapping holds the lock: ``mmap`` duplicates the descriptor, and both are let go when nobody refers to it.
+        The file stays locked until nothing refers to the bytes any more.
         """
+        import numpy as np  # noqa: PLC0415  (heavy; only who reads large values pays for it)
+
         handle = self._opened(name)
         if handle is None:
             return None
         try:
-            size = os.fstat(handle).st_size
-            return mmap.mmap(handle, size, prot=mmap.PROT_READ) if size else None
-        finally:
+            mapping = self._warm.to_read(handle, self._path / "data" / name)
+            found = None if mapping is None else np.frombuffer(mapping, np.uint8)
+        except BaseException:
             os.close(handle)
+            raise
+        if found is None:
+            os.close(handle)
+        else:
+            finalize(found, os.close, handle).atexit = False
+        return found
 
     def read(self, name: str, offset: int, length: int) -> bytes | None:
         """A copy of a part of a file, for who has too many mapped."""

@@ -26,11 +26,9 @@ from tyqi_core.stores.payloads import STAGED_MS, Fields, Raw, RedisPayloads, Spo
 from tyqi_core.stores.redis_scripts import Scripts, translated
 
 if TYPE_CHECKING:
-    import mmap
-
     import redis
 
-    from tyqi_core.stores.mapped_files import Folder, NewFile
+    from tyqi_core.stores.mapped_files import Bytes, Folder, NewFile
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -40,8 +38,8 @@ ABANDONED_S: Final = 86_400.0
 """When the folder of another store is removed that no process has open."""
 _LOOPBACK: Final = re.compile(r"localhost|127(\.\d+){3}|::1")
 _REMEMBERED: Final = 4096
-_MOST_MAPPED: Final = 256
-"""Mappings at once in a process: each takes a file descriptor. Beyond that a value is copied."""
+_MOST_MAPPED: Final = 100
+"""Files read at once in a process: each takes two descriptors. Beyond that a value is copied."""
 _AT_ONCE: Final = 100
 _LONGEST_WAIT_S: Final = 5.0
 
@@ -117,7 +115,7 @@ class SharedMemoryPayloads(RedisPayloads):
         self._opened: tuple[str, Folder] | None = None
         self._entering = Lock()
         self._usable = True
-        self._mapped: WeakValueDictionary[str, mmap.mmap] = WeakValueDictionary()
+        self._mapped: WeakValueDictionary[str, Bytes] = WeakValueDictionary()
         self._verified: OrderedDict[Spot, None] = OrderedDict()
         self._written: OrderedDict[str, dict[str, Spot]] = OrderedDict()
 
@@ -260,7 +258,7 @@ class SharedMemoryPayloads(RedisPayloads):
             if mapping is None:
                 return None
             self._mapped[spot.file] = mapping
-        return memoryview(mapping)[spot.offset : spot.offset + spot.length]
+        return mapping.data[spot.offset : spot.offset + spot.length]
 
     # -- for others --------------------------------------------------------------------------------------------------
 
