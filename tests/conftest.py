@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from redis_servers import RedisServer
 from trial_workers import workplaces
 
 from tyqi_core.stores.redis import RedisStore
+from tyqi_core.stores.shared_memory import SharedMemory
 
 if TYPE_CHECKING:
     import redis
@@ -94,8 +96,8 @@ def redis_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def redis_store(redis_server: RedisServer, redis_client: redis.Redis) -> Iterator[RedisStore]:
+def redis_store(redis_server: RedisServer, redis_client: redis.Redis, tmp_path: Path) -> Iterator[RedisStore]:
     """A store on the server, which holds nothing yet."""
-    store = RedisStore.connect(redis_server.url)
+    store = RedisStore.connect(redis_server.url, shared_memory=SharedMemory(tmp_path))
     yield store
     store.close()

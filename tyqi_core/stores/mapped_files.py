@@ -4,8 +4,8 @@ A folder holds ``new/`` (being written), ``data/`` (readable) and ``free/`` (to 
 already, which is most of what a write costs). A file moves between them by renaming and is called ``PAYLOAD.CAPACITY``.
 
 Locks (``flock``) tell who is alive, also across crashes: a writer holds its file exclusively until the payload is known
-to the store, a reader holds it shared for as long as its mapping lives, whoever has the folder open holds that shared.
-Only a file that can be locked exclusively is recycled. Linux only.
+to the store, a reader holds it shared for as long as it refers to the bytes, whoever has the folder open holds that
+shared. Only who can lock a file exclusively writes it again or cuts it. Linux only.
 """
 
 from __future__ import annotations
@@ -17,20 +17,27 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
+from weakref import finalize
 
 import xxhash
 
 from tyqi_core.protocol.pieces import Buffer
+from tyqi_core.stores.warm_mappings import WarmMappings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 FILE_NAME: Final = re.compile(r"[0-9a-f]{24}\.\d{1,15}")
 ALIGNMENT: Final = 64
 _PAGE: Final = 4096
-_CHUNK: Final = 1 << 20
+_CHUNK: Final = 1 << 18
 """Bytes hashed and written in turn: they are still in the processor's cache for the second."""
 _LOCK_TRIES: Final = 200
 _LOCK_PAUSE_S: Final = 0.005
@@ -79,6 +86,7 @@ class Folder:
         self._path = path
         self._handle = handle
         self._limit = limit_bytes
+        self._warm = WarmMappings()
         for kind in _KINDS:
             (path / kind).mkdir(mode=0o700, exist_ok=True)
         self.host = _mark(path)
@@ -113,32 +121,39 @@ class Folder:
         return NewFile(path, handle)
 
     def _take(self, old: str, name: str) -> NewFile | None:
-        path = self._path / "new" / name
+        """A recycled file under its new name, unless another process has it, or still reads it."""
         try:
-            (self._path / "free" / old).rename(path)
-            handle = os.open(path, os.O_RDWR)
-        except FileNotFoundError:  # another process was quicker
+            handle = os.open(self._path / "free" / old, os.O_RDWR | os.O_NOFOLLOW)
+        except FileNotFoundError:
             return None
-        if _locked(handle) and os.fstat(handle).st_nlink:
-            return NewFile(path, handle)
-        path.unlink(missing_ok=True)
+        path = self._path / "new" / name
+        if _locked(handle) and _stands_at(handle, self._path / "free" / old):
+            (self._path / "free" / old).rename(path)
+            return NewFile(path, handle, self._warm.to_write(handle))
         os.close(handle)
         return None
 
-    def map(self, name: str, *, populate: bool) -> mmap.mmap | None:
+    def map(self, name: str) -> Bytes | None:
         """A file's bytes, mapped for reading; ``None``: it is not there, or cut to nothing.
 
-        The mapping holds the lock: ``mmap`` duplicates the descriptor, and both are let go when nobody refers to it.
+        The file stays locked until nothing refers to the bytes any more.
         """
+        import numpy as np  # noqa: PLC0415  (heavy; only who reads large values pays for it)
+
         handle = self._opened(name)
         if handle is None:
             return None
         try:
-            size = os.fstat(handle).st_size
-            flags = mmap.MAP_SHARED | (mmap.MAP_POPULATE if populate else 0)
-            return mmap.mmap(handle, size, flags=flags, prot=mmap.PROT_READ) if size else None
-        finally:
+            mapping = self._warm.to_read(handle, self._path / "data" / name)
+            found = None if mapping is None else np.frombuffer(mapping, np.uint8)
+        except BaseException:
             os.close(handle)
+            raise
+        if found is None:
+            os.close(handle)
+        else:
+            finalize(found, os.close, handle).atexit = False
+        return found
 
     def read(self, name: str, offset: int, length: int) -> bytes | None:
         """A copy of a part of a file, for who has too many mapped."""
@@ -162,45 +177,27 @@ class Folder:
         return None
 
     def recycle(self, name: str) -> bool:
-        """Keep a file that is not needed any more for another payload; one that is still read is removed."""
-        path = self._path / "data" / name
-        with suppress(FileNotFoundError), _Opened(path) as handle:
-            if _locked(handle) and _stands_at(handle, path):
-                path.rename(self._path / "free" / name)
-            else:
-                path.unlink()  # its memory is free once the last reader lets it go
-            return True
-        return False
+        """Keep a file that is not needed any more for another payload; it waits there for the last who reads it."""
+        try:
+            (self._path / "data" / name).rename(self._path / "free" / name)
+        except FileNotFoundError:
+            return False
+        return True
 
     def payloads(self) -> Iterator[str]:
         """The names of all readable files."""
         return iter(self._names("data"))
 
-    def unused(self, name: str) -> _Opened | None:
-        """A file that nobody writes or reads, held until the ``with`` that takes it ends."""
-        try:
-            opened = _Opened(self._path / "data" / name)
-        except FileNotFoundError:
-            return None
-        if _locked(opened.handle):
-            return opened
-        opened.close()
-        return None
-
-    def discard(self, name: str) -> None:
-        """Remove a file for good."""
-        self._remove("data", name)
+    def remove_if(self, name: str, unneeded: Callable[[], bool]) -> bool:
+        """Remove a readable file that nobody writes or reads, if that is so then."""
+        return self._remove("data", name, unneeded)
 
     def sweep(self, idle_s: float) -> int:
         """Remove what dead writers left and recycled files that nobody took for ``idle_s``. Returns how many."""
-        return sum(self._sweep_new(name) for name in self._names("new")) + sum(
-            self._remove("free", name) for name in self._names("free") if self._idle(name) >= idle_s
+        idle = [name for name in self._names("free") if self._idle(name) >= idle_s]
+        return sum(self._remove("new", name) for name in self._names("new")) + sum(
+            self._remove("free", name) for name in idle
         )
-
-    def _sweep_new(self, name: str) -> bool:
-        with suppress(FileNotFoundError), _Opened(self._path / "new" / name) as handle:
-            return _locked(handle) and self._remove("new", name)
-        return False
 
     def _idle(self, name: str) -> float:
         try:
@@ -224,20 +221,34 @@ class Folder:
     def _names(self, kind: str) -> list[str]:
         return [name for name in os.listdir(self._path / kind) if FILE_NAME.fullmatch(name)]  # noqa: PTH208  (names only)
 
-    def _remove(self, kind: str, name: str) -> bool:
+    def _remove(self, kind: str, name: str, unneeded: Callable[[], bool] = lambda: True) -> bool:
+        path = self._path / kind / name
         try:
-            (self._path / kind / name).unlink()
+            handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
         except FileNotFoundError:
             return False
-        return True
+        try:
+            removed = _locked(handle) and _stands_at(handle, path) and unneeded()
+            if removed:
+                _end(handle, path)
+            return removed
+        finally:
+            os.close(handle)
+
+
+def _end(handle: int, path: Path) -> None:
+    """Remove a file that is locked. It is cut first: a mapping that somebody keeps would keep the memory too."""
+    os.ftruncate(handle, 0)
+    path.unlink()
 
 
 class NewFile:
     """A file being written. It is locked until it is closed; what was not published is removed then."""
 
-    def __init__(self, path: Path, handle: int) -> None:
+    def __init__(self, path: Path, handle: int, mapping: mmap.mmap | None = None) -> None:
         self._path = path
         self._handle = handle
+        self._mapping = mapping
         self.name = path.name
 
     def write(self, pieces: Sequence[Buffer], offset: int) -> str:
@@ -245,11 +256,18 @@ class NewFile:
         found = xxhash.xxh3_64()
         for chunk in _chunks(pieces):
             found.update(chunk)
-            view = memoryview(chunk)
-            while view:
-                written = os.pwrite(self._handle, view, offset)
-                offset, view = offset + written, view[written:]
+            self._write(chunk, offset)
+            offset += len(chunk)
         return found.hexdigest()
+
+    def _write(self, chunk: Buffer, offset: int) -> None:
+        if self._mapping is not None:
+            self._mapping[offset : offset + len(chunk)] = chunk
+            return
+        view = memoryview(chunk)
+        while view:
+            written = os.pwrite(self._handle, view, offset)
+            offset, view = offset + written, view[written:]
 
     def publish(self) -> None:
         """Let readers find it."""
@@ -264,24 +282,9 @@ class NewFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None or self._path.parent.name == "new":
-            self._path.unlink(missing_ok=True)
+            _end(self._handle, self._path)
+        fcntl.flock(self._handle, fcntl.LOCK_UN)  # a mapping that is kept shares the descriptor's lock
         os.close(self._handle)
-
-
-class _Opened:
-    """A descriptor of a file for a while; its lock goes with it."""
-
-    def __init__(self, path: Path) -> None:
-        self.handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-
-    def close(self) -> None:
-        os.close(self.handle)
-
-    def __enter__(self) -> int:
-        return self.handle
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _chunks(pieces: Sequence[Buffer]) -> Iterator[Buffer]:

@@ -26,11 +26,9 @@ from tyqi_core.stores.payloads import STAGED_MS, Fields, Raw, RedisPayloads, Spo
 from tyqi_core.stores.redis_scripts import Scripts, translated
 
 if TYPE_CHECKING:
-    import mmap
-
     import redis
 
-    from tyqi_core.stores.mapped_files import Folder, NewFile
+    from tyqi_core.stores.mapped_files import Bytes, Folder, NewFile
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -40,8 +38,8 @@ ABANDONED_S: Final = 86_400.0
 """When the folder of another store is removed that no process has open."""
 _LOOPBACK: Final = re.compile(r"localhost|127(\.\d+){3}|::1")
 _REMEMBERED: Final = 4096
-_MOST_MAPPED: Final = 256
-"""Mappings at once in a process: each takes a file descriptor. Beyond that a value is copied."""
+_MOST_MAPPED: Final = 100
+"""Files read at once in a process: each takes two descriptors. Beyond that a value is copied."""
 _AT_ONCE: Final = 100
 _LONGEST_WAIT_S: Final = 5.0
 
@@ -117,7 +115,7 @@ class SharedMemoryPayloads(RedisPayloads):
         self._opened: tuple[str, Folder] | None = None
         self._entering = Lock()
         self._usable = True
-        self._mapped: WeakValueDictionary[str, mmap.mmap] = WeakValueDictionary()
+        self._mapped: WeakValueDictionary[str, Bytes] = WeakValueDictionary()
         self._verified: OrderedDict[Spot, None] = OrderedDict()
         self._written: OrderedDict[str, dict[str, Spot]] = OrderedDict()
 
@@ -241,7 +239,7 @@ class SharedMemoryPayloads(RedisPayloads):
     def _local(self, folder: Folder, spot: Spot) -> Raw | None:
         """The bytes, a view of the mapped file; ``None``: there is no such file."""
         fresh = spot not in self._verified
-        part = self._part(folder, spot, populate=fresh)
+        part = self._part(folder, spot)
         if part is None:
             return None
         if len(part) != spot.length:
@@ -251,16 +249,16 @@ class SharedMemoryPayloads(RedisPayloads):
         _remember(self._verified, spot, None)
         return part
 
-    def _part(self, folder: Folder, spot: Spot, *, populate: bool) -> Raw | None:
+    def _part(self, folder: Folder, spot: Spot) -> Raw | None:
         mapping = self._mapped.get(spot.file)
         if mapping is None:
             if len(self._mapped) >= _MOST_MAPPED:
                 return folder.read(spot.file, spot.offset, spot.length)
-            mapping = folder.map(spot.file, populate=populate)
+            mapping = folder.map(spot.file)
             if mapping is None:
                 return None
             self._mapped[spot.file] = mapping
-        return memoryview(mapping)[spot.offset : spot.offset + spot.length]
+        return mapping.data[spot.offset : spot.offset + spot.length]
 
     # -- for others --------------------------------------------------------------------------------------------------
 
@@ -325,15 +323,9 @@ class SharedMemoryPayloads(RedisPayloads):
 
     def _remove_unknown(self, folder: Folder) -> int:
         """Files of payloads that are not in Redis: of writers that died, of runs whose keys expired."""
-        names = list(folder.payloads())
-        done = 0
-        for name in (name for name in names if not self._is_known(name)):
-            if unused := folder.unused(name):
-                with unused:
-                    if not self._is_known(name):  # its writer may have been about to tell of it
-                        folder.discard(name)
-                        done += 1
-        return done
+        unknown = [name for name in folder.payloads() if not self._is_known(name)]
+        # Asked again under the lock: its writer may have been about to tell of it.
+        return sum(folder.remove_if(name, lambda name=name: not self._is_known(name)) for name in unknown)  # type: ignore[misc]
 
     def _is_known(self, name: str) -> bool:
         payload = name.partition(".")[0]
