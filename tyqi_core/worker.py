@@ -16,6 +16,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from celery import signals
+from celery.worker import state
 
 from tyqi_core.app import open_celery, open_engine, open_node
 from tyqi_core.catalog.catalog import Catalog
@@ -25,6 +26,7 @@ from tyqi_core.runtime.distributed.direct import DirectCalls
 from tyqi_core.runtime.distributed.fleet import QUEUES_VARIABLE
 from tyqi_core.runtime.distributed.queues import QUEUES
 from tyqi_core.runtime.distributed.spreading import Stretch
+from tyqi_core.runtime.distributed.taking import Call, Taking
 from tyqi_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ class Worker:
         self._pid = 0
         self._direct = DirectCalls(lambda node, params: open_node(node, catalog, params))
         self.app: Celery = open_celery(settings, queues)
+        watched = settings.remote_control  # who looks on with Celery's tools sees only what Celery hands out
+        self._taking = None if watched or "gevent" in sys.modules else Taking(self.app, queues, _stops)
         for entry in catalog.entries():
             if entry.manifest is not None and entry.state != "broken":
                 self.app.task(self._body(entry.id), name=task_name(entry.id), shared=False)
@@ -96,10 +100,22 @@ class Worker:
             except ValueError as error:
                 log.warning("a message that nobody here has written is dropped: %s", error)
                 return None
-            self.engine().perform(str(run_id), str(plan), stretches)
+            self._perform_all(Call(str(run_id), str(plan), stretches))
             return None
 
         return perform
+
+    def _perform_all(self, call: Call) -> None:
+        """Do what a message asks for, and what further ones do that this thread takes itself."""
+        self.engine().perform(*call)
+        if self._taking is not None:
+            for further in self._taking.calls():
+                self.engine().perform(*further)
+
+
+def _stops() -> bool:
+    """Whether Celery has been told to stop; known in the process that was told, not in those that it has forked."""
+    return state.should_stop is not None or state.should_terminate is not None
 
 
 _worker: Worker | None = None

@@ -15,13 +15,13 @@ from tyqi_core.runtime.distributed.library import Part, Task
 from tyqi_core.runtime.distributed.pulse import Pulse
 from tyqi_core.runtime.distributed.segments import Segment
 from tyqi_core.runtime.distributed.settling import Settler
-from tyqi_core.runtime.distributed.spreading import HOP_S, KEEP_S
+from tyqi_core.runtime.distributed.spreading import HOP_S
 from tyqi_core.runtime.endings import Ending, completed
 from tyqi_core.runtime.execute import Executed
 from tyqi_core.runtime.instances import Instances, Slot
 from tyqi_core.stores.base import Claim
 
-SEGMENT_S: Final = 0.004
+SEGMENT_S: Final = 0.02
 """How long a thread goes on without settling: what a crash may cost, and others may wait for what became ready."""
 INNER_S: Final = 0.00006
 """What a task costs within a segment, whatever it does."""
@@ -105,7 +105,7 @@ class Extender:
 
     def _following(self, head: Attempt, segment: Segment) -> Attempt | None:
         """The next task that may be executed without a claim; none if there is so much that others should help."""
-        if not segment.ready or self._all_take(head, segment) > KEEP_S:
+        if not segment.ready or self._all_take(head, segment) > SEGMENT_S:
             return None
         for path in segment.ready:
             task = Task(head.task.run_id, head.task.loaded, path)
