@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import click
 
 from tyqi_core.cli.output import say
-from tyqi_core.cli.serving import concurrency_option, devices_option, max_memory_option, names
+from tyqi_core.cli.serving import check_platform, concurrency_option, devices_option, max_memory_option, names
 from tyqi_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def up(queues: str | None, concurrency: int | None, devices: str | None, max_mem
     If no Redis server is named in the settings, one is started for this project; it keeps what it holds in the state
     folder. Other commands in the same folder find it by themselves.
     """
+    check_platform()
     from tyqi_core.runtime.distributed.board_folder import board_folder
     from tyqi_core.runtime.distributed.fleet import Wanted, gpu_devices, plan_workers
     from tyqi_core.runtime.distributed.upfile import held
