@@ -275,6 +275,18 @@ def test_a_queue_that_nobody_here_serves_is_told_when_a_run_is_submitted(shell):
     assert shell.json("cancel", out.strip())["status"] == "cancelled"
 
 
+def test_the_store_and_a_worker_that_were_killed_are_started_again_and_runs_go_on(up, shell):
+    for name in ("redis", "cpu"):
+        path = shell.folder / "state" / "up.json"
+        killed = json.loads(path.read_text(encoding="utf-8"))["pids"][name]
+        os.kill(killed, signal.SIGKILL)
+        eventually(
+            lambda name=name, killed=killed: json.loads(path.read_text(encoding="utf-8"))["pids"][name] != killed,
+            lambda: up.told.read_text(),
+        )
+    assert story(shell, submit(shell, "scaled.yaml"))["status"] == "completed"
+
+
 def test_a_second_up_in_the_folder_is_refused_with_the_pid_of_the_first(up, shell):
     refused = shell("up", status=2)
     assert refused.startswith("UP_RUNNING")

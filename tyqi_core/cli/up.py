@@ -83,18 +83,26 @@ def _serve(
 
     orchestrator = Child("orchestrator", [sys.executable, "-m", "tyqi_core.cli", "orchestrator"])
     workers, described = worker_children(plans, Path(board))
-    told: list[bool] = []
+    known: dict[str, int] = {}
+
+    def write() -> None:
+        redis = {} if server is None or server.pid is None else {"redis": server.pid}
+        file.write(replace(about, pids={**redis, **known}))
 
     def moved(pids: Mapping[str, int]) -> None:
-        redis = {} if server is None or server.pid is None else {"redis": server.pid}
-        file.write(replace(about, pids={**redis, **pids}))
-        if not told:
-            told.append(True)
+        first = not known
+        known.update(pids)
+        write()
+        if first:
             say(_NEXT)
 
-    ticks = [] if server is None else [(_REVIVE_S, server.revive)]
+    def revive() -> None:
+        if server is not None and server.revive():
+            say(f"redis: had ended, is started again; pid {server.pid}")
+            write()
+
     described["orchestrator"] = "looks after runs"
-    supervise([orchestrator, *workers], described, grace_s=grace, ticks=ticks, moved=moved)
+    supervise([orchestrator, *workers], described, grace_s=grace, ticks=[(_REVIVE_S, revive)], moved=moved)
 
 
 def _needed(devices: Sequence[str]) -> list[str]:
