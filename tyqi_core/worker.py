@@ -74,6 +74,8 @@ class Worker:
     def close(self) -> None:
         """An orderly end of this process: nodes are torn down."""
         self._direct.close()
+        if self._taking is not None:
+            self._taking.close()
         if self._engine is not None and self._pid == os.getpid():
             self._engine.close()
             self._engine = None

@@ -275,13 +275,24 @@ def test_a_queue_that_nobody_here_serves_is_told_when_a_run_is_submitted(shell):
     assert shell.json("cancel", out.strip())["status"] == "cancelled"
 
 
+def test_the_store_and_a_worker_that_were_killed_are_started_again_and_runs_go_on(up, shell):
+    def pid(name: str) -> int:
+        return json.loads((shell.folder / "state" / "up.json").read_text(encoding="utf-8"))["pids"][name]
+
+    before = pid("redis"), pid("cpu")
+    for killed in before:
+        os.kill(killed, signal.SIGKILL)
+    eventually(lambda: {pid("redis"), pid("cpu")}.isdisjoint(before), up.told.read_text)
+    assert story(shell, submit(shell, "scaled.yaml"))["status"] == "completed"
+
+
 def test_a_second_up_in_the_folder_is_refused_with_the_pid_of_the_first(up, shell):
     refused = shell("up", status=2)
     assert refused.startswith("UP_RUNNING")
     assert str(up.process.pid) in refused
 
 
-@pytest.mark.parametrize("words", [("cancel", "0"), ("resume", "0"), ("runs", "0"), ("dead", "replay", "0")])
+@pytest.mark.parametrize("words", [("cancel", "x"), ("resume", "x"), ("runs", "x"), ("dead", "replay", "x")])
 def test_a_run_that_is_not_there_is_told(shell, words):
     assert shell(*words, status=2).startswith("UNKNOWN_RUN")
 
@@ -340,18 +351,27 @@ def test_a_killed_up_leaves_no_process_and_its_runs_go_on_at_the_next_which_ctrl
 # -- workers and orchestrators by themselves --------------------------------------------------------------------------
 
 
-def test_a_worker_executes_what_an_orchestrator_tells_it_of_and_both_end_when_told(
-    own, start, redis_server, redis_client
-):
+def test_a_run_goes_through_workers_of_all_other_pools_and_all_end_when_told(own, start, redis_server, redis_client):
     own.environment |= {"TYQI_REDIS": redis_server.url, **QUICK}
+    pools = ["threads", "solo", *(pool for pool in ("gevent", "eventlet") if find_spec(pool))]
+    tasks = ["  T0: {node: trial.add, inputs: {x: $input.n}}"]
     orchestrator = start("orchestrator")
-    worker = start("worker", "--queues", "cpu.short,io", "--pool", "threads", "--concurrency", "2")
-    said = worker.until("cpu: queues cpu.short; threads, 2 at once; pid ")
-    assert re.search(r"^io: queues io; threads, 2 at once; pid \d+$", said, re.MULTILINE)
-    document = own.json("submit", "scaled.yaml", "--input", "n=n.json", "--wait")
-    assert document["completed"] == 1
+    for number, pool in enumerate(pools):
+        tasks.append(f"  T{number + 1}: {{node: trial.add, queue: io.{number}, inputs: {{x: T{number}.sum}}}}")
+        queues = "cpu.short,io.0" if pool == "threads" else f"io.{number}"
+        start("worker", "--queues", queues, "--pool", pool)
+    text = f"{HEAD}tasks:\n{chr(10).join(tasks)}\noutputs: {{out: T{len(pools)}.sum}}\n"
+    (own.folder / "pools.yaml").write_text(text, encoding="utf-8")
+
+    document = own.json("submit", "pools.yaml", "--input", "n=n.json", "--wait")
+    told = story(own, document["runs"][0]["id"])
+    assert told["status"] == "completed"
+    workers = [told["tasks"][f"T{number}"]["worker"] for number in range(len(pools) + 1)]
+    assert len(set(workers)) == len(workers)  # that of threads has a process for each kind of queue
     orchestrator.until("Looking after runs")
-    assert (worker.end(signal.SIGTERM), orchestrator.end(signal.SIGINT)) == (0, 0)
+    said = start.begun[1].until("cpu: queues cpu.short; threads, ")
+    assert re.search(r"^io: queues io\.0; threads, 16 at once; pid \d+$", said, re.MULTILINE)
+    assert [command.end() for command in start.begun] == [0] * len(start.begun)
     nothing_is_left(own)
 
 
@@ -380,21 +400,3 @@ def test_one_round_of_an_orchestrator_says_what_it_did(own, redis_server, redis_
 )
 def test_what_cannot_work_is_refused_with_its_code(own, words, code):
     assert own(*words, status=2).startswith(code)
-
-
-def test_a_run_goes_through_workers_of_the_other_pools(own, start, redis_server, redis_client):
-    own.environment |= {"TYQI_REDIS": redis_server.url, **QUICK}
-    pools = ["solo", *(pool for pool in ("gevent", "eventlet") if find_spec(pool))]
-    tasks = ["  T0: {node: trial.add, queue: io.9, inputs: {x: $input.n}}"]
-    for number, pool in enumerate(pools, 1):
-        tasks.append(f"  T{number}: {{node: trial.add, queue: io.{number}, inputs: {{x: T{number - 1}.sum}}}}")
-        queues = f"io.{number},io.9" if number == 1 else f"io.{number}"
-        start("worker", "--queues", queues, "--pool", pool)
-    text = HEAD + "tasks:\n" + "\n".join(tasks) + f"\noutputs: {{out: T{len(pools)}.sum}}\n"
-    (own.folder / "pools.yaml").write_text(text, encoding="utf-8")
-    document = own.json("submit", "pools.yaml", "--input", "n=n.json", "--wait")
-    told = story(own, document["runs"][0]["id"])
-    assert told["status"] == "completed"
-    assert len({step["worker"] for step in told["tasks"].values()}) == len(pools)
-    assert [command.end() for command in start.begun] == [0] * len(pools)
-    nothing_is_left(own)

@@ -49,13 +49,12 @@ def _one_round(sweeper: Sweeper, *, json_wanted: bool) -> None:
 
 def _until_told(sweeper: Sweeper) -> None:
     """In a thread of its own, so that a signal finds the main thread free."""
-    from threading import Thread
+    from concurrent.futures import ThreadPoolExecutor
 
-    thread = Thread(target=sweeper.run, name="sweeper", daemon=True)
-    thread.start()
-    say(f"Looking after runs; pid {os.getpid()}")
-    try:
-        thread.join()
-    except KeyboardInterrupt:
-        sweeper.stop()
-        thread.join()
+    with ThreadPoolExecutor(1, "sweeper") as threads:
+        sweeping = threads.submit(sweeper.run)
+        say(f"Looking after runs; pid {os.getpid()}")
+        try:
+            sweeping.result()
+        except KeyboardInterrupt:
+            sweeper.stop()

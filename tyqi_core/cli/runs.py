@@ -34,7 +34,8 @@ def runs(run: str | None, *, events: bool, follow: bool, json_wanted: bool) -> N
     run's id or an unambiguous beginning of it.
     """
     if run is None and (events or follow):
-        raise UsageError("--events and --follow need a RUN.", remedy="Example: tyqi runs 3f2a --follow")
+        option = "--events" if events else "--follow"
+        raise UsageError(f"{option} needs a RUN.", remedy="Example: tyqi runs 3f2a --follow")
     settings = Settings.load()
     if run is None:
         _list(settings, json_wanted=json_wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,16 @@ max_memory_option = click.option(
     metavar="MB",
     help="Replace a prefork process, after its task, once it holds more. Default: the setting max_memory_mb.",
 )
+
+
+def check_platform() -> None:
+    """Refuse systems on which workers cannot be supervised.
+
+    Raises:
+        UsageError: this is Windows.
+    """
+    if os.name != "posix":
+        raise UsageError("workers need Linux or macOS", code="PLATFORM", remedy="'tyqi run' works here.")
 
 
 def names(text: str | None) -> list[str] | None:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import click
 
 from tyqi_core.cli.output import say
-from tyqi_core.cli.serving import concurrency_option, devices_option, max_memory_option, names
+from tyqi_core.cli.serving import check_platform, concurrency_option, devices_option, max_memory_option, names
 from tyqi_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def up(queues: str | None, concurrency: int | None, devices: str | None, max_mem
     If no Redis server is named in the settings, one is started for this project; it keeps what it holds in the state
     folder. Other commands in the same folder find it by themselves.
     """
+    check_platform()
     from tyqi_core.runtime.distributed.board_folder import board_folder
     from tyqi_core.runtime.distributed.fleet import Wanted, gpu_devices, plan_workers
     from tyqi_core.runtime.distributed.upfile import held
@@ -82,19 +83,29 @@ def _serve(
 
     orchestrator = Child("orchestrator", [sys.executable, "-m", "tyqi_core.cli", "orchestrator"])
     workers, described = worker_children(plans, board)
-    told: list[bool] = []
+    known: dict[str, int] = {}
+
+    def write() -> None:
+        redis = {} if server is None or server.pid is None else {"redis": server.pid}
+        file.write(replace(about, pids={**redis, **known}))
 
     def moved(pids: Mapping[str, int]) -> None:
-        redis = {} if server is None or server.pid is None else {"redis": server.pid}
-        file.write(replace(about, pids={**redis, **pids}))
-        if not told:
-            told.append(True)
+        first = not known
+        known.update(pids)
+        write()
+        if first:
             say(_NEXT)
 
-    ticks = [] if server is None else [(_REVIVE_S, server.revive)]
+    def revive() -> None:
+        if server is not None and server.revive():
+            say(f"redis: had ended, is started again; pid {server.pid}")
+            write()
+
     described["orchestrator"] = "looks after runs"
     children = [orchestrator, *workers]
-    supervise(children, described, grace_s=grace, settings=settings, board=board, ticks=ticks, moved=moved)
+    supervise(
+        children, described, grace_s=grace, settings=settings, board=board, ticks=[(_REVIVE_S, revive)], moved=moved
+    )
 
 
 def _needed(devices: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tyqi_core.cli.output import say
-from tyqi_core.cli.serving import concurrency_option, devices_option, max_memory_option, names
+from tyqi_core.cli.serving import check_platform, concurrency_option, devices_option, max_memory_option, names
 from tyqi_core.settings import Settings
 
 _POOLS = click.Choice(["prefork", "threads", "solo", "gevent", "eventlet"])
@@ -39,6 +39,7 @@ def worker(
     for each GPU, one for io. When told to stop, they take no more tasks and finish what they have; a second signal ends
     them at once, and other workers repeat what they had. Store and broker are those of the settings.
     """
+    check_platform()
     from tyqi_core.cli.serving import supervise, wait_for_store, worker_children
     from tyqi_core.runtime.distributed.board_folder import board_folder
     from tyqi_core.runtime.distributed.fleet import CPU_QUEUES, Wanted, plan_workers

@@ -76,6 +76,13 @@ class Taking:
             elif message is not None or not taker.lingers:
                 return
 
+    def close(self) -> None:
+        """End this thread's connection; the next message is taken over a new one."""
+        taker: Taker | None = getattr(self._mine, "taker", None)
+        if taker is not None and self._mine.pid == os.getpid():
+            taker.drop()
+        self._mine.taker = None
+
     def _taker(self) -> Taker:
         taker: Taker | None = getattr(self._mine, "taker", None)
         if taker is None or self._mine.pid != os.getpid():
