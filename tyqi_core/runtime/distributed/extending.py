@@ -23,8 +23,8 @@ from tyqi_core.stores.base import Claim
 
 SEGMENT_S: Final = 0.02
 """How long a thread goes on without settling: what a crash may cost, and others may wait for what became ready."""
-INNER_S: Final = 0.00006
-"""What a task costs within a segment, whatever it does."""
+SHARED_FROM_S: Final = 0.00025
+"""Tasks that take less are done sooner here than sent: claimed one by one they cost as much again, and the hop."""
 _SHORTEST_TIMEOUT_S: Final = 1.0
 
 
@@ -119,8 +119,9 @@ class Extender:
     def _all_take(self, head: Attempt, segment: Segment) -> float:
         if len(segment.ready) == 1:
             return 0.0
-        seconds = (self._durations.expected(head.task.loaded.task(path)) for path in segment.ready)
-        return sum(HOP_S if one is None else one + INNER_S for one in seconds)
+        expected = (self._durations.expected(head.task.loaded.task(path)) for path in segment.ready)
+        seconds = (HOP_S if one is None else one for one in expected)
+        return sum(one for one in seconds if one >= SHARED_FROM_S)
 
     def _fitting(self, task: Task) -> Part | None:
         """The task made ready, if it may join: of this worker's queues, idempotent, surely short, of no batch."""

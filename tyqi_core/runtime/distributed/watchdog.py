@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
@@ -67,6 +68,13 @@ class Watchdog:
                 self._look(board)
             except TyqiError as error:
                 log.warning("process %d cannot be looked after yet: %s", board.pid, error)
+
+    def close(self) -> None:
+        """End the connections, and free the shared memory that nobody needs."""
+        with suppress(TyqiError):
+            self._store.payloads.sweep()
+        self._messenger.close()
+        self._store.close()
 
     def _look(self, board: BoardState) -> None:
         if not board.alive:
@@ -157,3 +165,5 @@ class WatchThread:
                 watchdog.tick()
             except Exception:  # whatever it is, the next round is due
                 log.exception("the watchdog could not look after the workers")
+        if watchdog is not None:
+            watchdog.close()
