@@ -1,7 +1,7 @@
 """The peer: Celery Canvas, as somebody who knows it well would write these graphs.
 
-JSON, results in Redis, no rate limits, no events, no remote control, no gossip, mingle or heartbeat. This module is also the
-application that ``celery -A _canvas worker`` loads; where its broker is stands in the environment.
+JSON, results in Redis, no rate limits, no events, no remote control, no gossip, mingle or heartbeat. This module is
+also the application that ``celery -A _canvas worker`` loads; where its broker is stands in the environment.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from _workloads import ITEM_MS, ITEMS, LENGTH, LONG, PROCESSES, SHORT, WIDTH
+from _workloads import ITEM_MS, ITEMS, LENGTH, PROCESSES, WIDTH
 from celery import Celery, chain, group, shared_task
 
 BROKER, RESULTS = "BENCH_CANVAS_BROKER", "BENCH_CANVAS_RESULTS"
 PATIENCE_S = 600.0
+SHORT, LONG = "canvas.short", "canvas.long"
 
 
 def application(broker: str | None, results: str | None) -> Celery:
@@ -112,8 +113,7 @@ class Canvas:
         path = os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH"))))
         variables = {BROKER: broker, RESULTS: results, "PYTHONPATH": path}
         self.programs = [
-            programs.python(f"canvas-{queue}", ["-m", "celery", *_arguments(queue)], variables)
-            for queue in (SHORT, LONG)
+            programs.python(queue, ["-m", "celery", *_arguments(queue)], variables) for queue in (SHORT, LONG)
         ]
 
     def begin(self, canvas: str) -> Any:

@@ -1,7 +1,7 @@
 """The floor: bare processes that walk a graph with BRPOP and one Lua script. No Celery, no validation, no events.
 
-When a task has ended, one call hands its value to its successors, pushes those that are ready, and returns one of them for
-the worker to go on with. A crash loses what was in hand: this is what speed costs when nothing else is asked for.
+When a task has ended, one call hands its value to its successors, pushes those that are ready, and returns one of them
+for the worker to go on with. A crash loses what was in hand: this is what speed costs when nothing else is asked for.
 
 A worker is ``python _floor.py URL QUEUE``; :class:`Floor` is the client.
 """

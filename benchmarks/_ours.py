@@ -1,4 +1,4 @@
-"""Our side of ``distributed.py``: how its workers are started, and how a program speaks to them. All of it stands here."""
+"""Our side of the benchmarks on workers: how these are started, and how a program speaks to them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import _nodes
 import generate_plugins
 from _measure import REPOSITORY
-from _servers import Program, Programs
+
+if TYPE_CHECKING:
+    from _servers import Program, Programs
 
 sys.path.insert(0, str(REPOSITORY))
 

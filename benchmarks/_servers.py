@@ -1,7 +1,7 @@
 """Servers and worker processes that a benchmark starts, watches and ends: on the loopback interface, in temp folders.
 
-Whatever ends the benchmark (an error, Ctrl-C, SIGTERM), :class:`Programs` ends all that it started, by process id. Linux
-only: processor times are read from /proc.
+Whatever ends the benchmark (an error, Ctrl-C, SIGTERM), :class:`Programs` ends all that it started, by process id.
+Linux only: processor times are read from /proc.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Program:
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
         self.log = log
+        self._seen: dict[int, int] = {}
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [str(word) for word in command],
@@ -60,7 +61,7 @@ class Program:
             )
 
     def check(self) -> None:
-        """Nothing of a program that is needed may have ended."""
+        """A program that is needed must run."""
         if self._process.poll() is not None:
             raise RuntimeError(f"{self._process.args} ended:\n{self.last_words()}")
 
@@ -69,42 +70,42 @@ class Program:
 
     def cpu(self) -> float:
         """Seconds of processor time that it and its descendants have used, those that have ended included."""
-        return sum(_stat(pid).seconds for pid in self._tree())
+        return sum(stat.seconds for stat in self._tree().values())
 
     def ask_to_end(self) -> None:
+        self._tree()  # what it has started is found as long as it lives
         if self._process.poll() is None:
             self._process.terminate()
 
     def end(self) -> None:
         """Wait for its end, then kill what is left of it."""
-        tree = self._tree()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(LEAVE_S)
-        for pid in tree:
-            if _stat(pid).started == tree[pid]:  # not another process that got the number
+        self._tree()
+        for pid, started in self._seen.items():
+            if _stat(pid).started == started:  # not another process that got the number
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         self._process.wait()
 
-    def _tree(self) -> dict[int, int]:
-        """Its processes, each with the time of its start."""
-        if self._process.poll() is not None:
-            return {}
+    def _tree(self) -> dict[int, _Stat]:
+        """The processes of its session, and all that descend from them."""
         stats = {int(path.name): _stat(int(path.name)) for path in Path("/proc").glob("[0-9]*")}
-        found, due = {}, [self._process.pid]
+        due = [pid for pid, stat in stats.items() if stat.session == self._process.pid]
+        found: dict[int, _Stat] = {}
         while due:
-            pid = due.pop()
-            if pid in stats:
-                found[pid] = stats[pid].started
-                due += [child for child, stat in stats.items() if stat.parent == pid]
+            found.update((pid, stats[pid]) for pid in due)
+            due = [pid for pid, stat in stats.items() if stat.parent in found and pid not in found]
+        self._seen.update((pid, stat.started) for pid, stat in found.items())
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Stat:
-    """What /proc tells of a process: its parent, its processor time with that of its ended children, its start."""
+    """What /proc tells of a process: its processor time counts that of its ended children."""
 
     parent: int = 0
+    session: int = 0
     seconds: float = 0.0
     started: int = -1
 
@@ -114,27 +115,30 @@ def _stat(pid: int) -> _Stat:
         words = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:  # it has ended
         return _Stat()
-    return _Stat(int(words[1]), sum(map(int, words[11:15])) / TICKS, int(words[19]))
+    return _Stat(int(words[1]), int(words[3]), sum(map(int, words[11:15])) / TICKS, int(words[19]))
 
 
 class Programs:
-    """Starts programs, and ends them all when it is left: the last one first. A context manager."""
+    """Starts programs, and ends them all when it is left, servers after those that use them. A context manager."""
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
+        self._servers: list[Program] = []
+        self._clients: list[Program] = []
 
     def __enter__(self) -> Self:
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="tyqi-bench-")))
-        self._started: list[Program] = []
         self._terminate = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         return self
 
     def __exit__(self, *_: object) -> None:
         interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience leaves nothing behind
         try:
-            while self._started:
-                self._started[-1].ask_to_end()
-                self._started.pop().end()
+            for programs in (self._clients, self._servers[::-1]):
+                for program in programs:
+                    program.ask_to_end()
+                for program in programs:
+                    program.end()
             self._stack.close()
         finally:
             signal.signal(signal.SIGINT, interrupt)
@@ -146,20 +150,23 @@ class Programs:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def start(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Program:
-        """Start a program; its output goes to a file."""
-        log = self.folder(name) / "output.txt"
-        program = Program(command, os.environ if environment is None else environment, log)
-        self._started.append(program)
+    def python(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Program:
+        """Start a Python program with further environment variables; its output goes to a file."""
+        program = self._start(name, [sys.executable, *arguments], {**os.environ, **environment})
+        self._clients.append(program)
         return program
 
-    def python(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Program:
-        """Start a Python program with further environment variables."""
-        return self.start(name, [sys.executable, *arguments], {**os.environ, **environment})
+    def _serve(self, name: str, command: Sequence[str], environment: Mapping[str, str] = os.environ) -> Program:
+        program = self._start(name, command, environment)
+        self._servers.append(program)
+        return program
+
+    def _start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Program:
+        return Program(command, environment, self.folder(name) / "output.txt")
 
     def check(self) -> None:
         """Every program must run."""
-        for program in self._started:
+        for program in (*self._servers, *self._clients):
             program.check()
 
     def redis(self) -> Server:
@@ -167,7 +174,7 @@ class Programs:
         binary = _needed("redis-server")
         (port,) = free_ports(1)
         command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        program = self.start("redis", command)
+        program = self._serve("redis", command)
         _until(program, lambda: _answers_ping(port))
         return Server(f"redis://127.0.0.1:{port}", program)
 
@@ -177,8 +184,8 @@ class Programs:
         ports = free_ports(3)
         environment = _rabbit_environment(folder, *ports)
         mapper = [_needed("epmd"), "-address", "127.0.0.1", "-port", str(ports[2])]
-        self.start("epmd", mapper, environment)
-        program = self.start("rabbitmq", [_needed("rabbitmq-server")], environment)
+        self._serve("epmd", mapper, environment)
+        program = self._serve("rabbitmq", [_needed("rabbitmq-server")], environment)
         url = f"amqp://guest:guest@127.0.0.1:{ports[0]}//"
         _until(program, lambda: _answers_amqp(url))
         return Server(url, program)

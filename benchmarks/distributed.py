@@ -1,13 +1,13 @@
 """Our runtime on workers against Celery Canvas and against a floor, in one run, on the same broker.
 
-Graphs of tasks that do nothing: a chain, a diamond, a condition, a fan-out with a join, a chain between two queues; and one
-whose tasks take long, to see that they spread. Every system has two worker processes a queue. Measured are the time of one
-run on idle workers, by turns; runs a second with many in flight; and processor time a task, of the workers and of the
-servers apart. The floor is bare processes with BRPOP and one Lua script on Redis, whatever the broker: no Celery, no
-validation, no events, no recovery.
+Graphs of tasks that do nothing: a chain, a diamond, a condition, a fan-out with a join, a chain between two queues; and
+one whose tasks take long, to see that they spread. Every system has two worker processes a queue. Measured are the time
+of one run on idle workers, by turns; runs a second with many in flight; and processor time a task, of the workers and
+of the servers apart. The floor is bare processes with BRPOP and one Lua script on Redis, whatever the broker is: it has
+no Celery, no validation, no events, no recovery.
 
-Starts a redis-server and a rabbitmq-server of its own on free ports. Needs Linux and the extra `workers`. In full it takes
-about 20 minutes a broker; most of that is Canvas, with 500 runs of the fan-out in flight.
+Starts a redis-server and a rabbitmq-server of its own on free ports. Needs Linux and the extra `workers`. In full it
+takes about 15 minutes a broker; most of that is Canvas with 500 runs in flight.
 
     python benchmarks/distributed.py --quick
     python benchmarks/distributed.py --broker redis --json
@@ -16,6 +16,7 @@ about 20 minutes a broker; most of that is Canvas, with 500 runs of the fan-out 
 from __future__ import annotations
 
 import argparse
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from _measure import Case, Size, interleaved, main, pick, say, scaled
 from _servers import Program, Programs, Server, rabbitmq_installed
 from _workloads import ITEM_MS, ITEMS, LONG, PROCESSES, SHORT, WIDTH, WORKLOADS, Workload
 
-QUICK_S = 85.0
+QUICK_S = 80.0
 """How long ``--quick`` measures, with the starts of servers and workers; what has begun by then is finished."""
 PAUSE_S = 0.003
 IDEAL_MS = ITEMS * ITEM_MS / PROCESSES
@@ -154,7 +155,7 @@ def on_broker(broker: str, size: Size, until: float | None, *, peers_only: bool)
         for key, workload in WORKLOADS.items():
             found.append(idle(stand, key, workload, size, budget))
             if key != "W6":
-                found += saturated(stand, key, workload, size, budget)
+                found += saturated(stand, key, workload, size, budget, _round_s(found[-1]))
         for system in stand.systems.values():
             system.close()
         return found
@@ -209,7 +210,8 @@ def idle(stand: Stand, key: str, workload: Workload, size: Size, budget: Budget)
     repetitions = pick(size, full=60 if heavy else 300, quick=20 if heavy else 60, tiny=2)
     calls = {name: partial(run_once, system, graph) for name, (system, graph) in stand.on(key).items()}
     seconds = budget.take(1.0)
-    taken = interleaved(calls, repetitions, warm_up=pick(size, full=5, quick=2, tiny=0), seconds=seconds, pause=PAUSE_S)
+    warm_up = pick(size, full=5, quick=1 if heavy else 3, tiny=0)
+    taken = interleaved(calls, repetitions, warm_up=warm_up, seconds=seconds, pause=PAUSE_S)
     name = f"{BROKERS[stand.broker]}: {workload.title}, idle latency"
     samples = scaled(taken.wall, 1000)
     if key == "W6":
@@ -236,13 +238,16 @@ class Load:
     servers: float
 
 
-def saturated(stand: Stand, key: str, workload: Workload, size: Size, budget: Budget) -> list[Case]:
-    """Runs a second, and processor time a task, with many runs in flight."""
-    heavy = key == "W4"
-    runs = pick(size, full=500, quick=10 if heavy else 100, tiny=2)
-    repetitions = pick(size, full=1 if heavy else 5, quick=2, tiny=1)
-    say(f"{BROKERS[stand.broker]}: {workload.title}, {runs} runs in flight")
+def saturated(stand: Stand, key: str, workload: Workload, size: Size, budget: Budget, round_s: float) -> list[Case]:
+    """Runs a second, and processor time a task, with many runs in flight.
+
+    Args:
+        round_s: seconds that one run of each system takes on idle workers.
+    """
     seconds, began = budget.take(1.0), time.monotonic()
+    runs = pick(size, full=500, quick=_fitting(seconds or 0.0, round_s), tiny=2)
+    repetitions = pick(size, full=1 if key == "W4" else 5, quick=2, tiny=1)
+    say(f"{BROKERS[stand.broker]}: {workload.title}, {runs} runs in flight")
     loads: dict[str, list[Load]] = {name: [] for name in stand.on(key)}
     for turn in range(repetitions):
         if turn and seconds is not None and time.monotonic() - began > seconds:
@@ -257,6 +262,15 @@ def saturated(stand: Stand, key: str, workload: Workload, size: Size, budget: Bu
         _compared(f"{title}, workers", "CPU ms a task", _each(loads, lambda load: load.workers), cheaper, lower=True),
         _compared(f"{title}, servers", "CPU ms a task", _each(loads, lambda load: load.servers), cheaper, lower=True),
     ]
+
+
+def _round_s(case: Case) -> float:
+    return sum(statistics.median(values) for values in case.samples.values()) / 1000
+
+
+def _fitting(seconds: float, round_s: float) -> int:
+    """How many runs in flight can be measured twice in so many seconds: a round number."""
+    return max(number for number in (5, 10, 20, 50, 100) if number == 5 or 2 * number * round_s < seconds)
 
 
 def _load(stand: Stand, system: System, graph: str, runs: int, tasks: int) -> Load:
