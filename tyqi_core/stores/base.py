@@ -136,7 +136,6 @@ class Settlement:
         node: whose history ``counts`` belong to, for example ``crack.segment@1``.
         counts: what the execution took.
         inner: tasks that are settled with it, in the order in which they were executed; ``effects`` are those of all.
-        alone: what is settled instead if the run is stopping: then the inner tasks are held, as if never executed.
     """
 
     run_id: str
@@ -151,7 +150,6 @@ class Settlement:
     node: str = ""
     counts: Sequence[Count] = ()
     inner: Sequence[Inner] = ()
-    alone: Settlement | None = None
 
 
 class Summary(NamedTuple):

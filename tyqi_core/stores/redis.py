@@ -264,9 +264,6 @@ class RedisStore(RedisReading):
         run_id = settlement.run_id
         if answer == [b"NORUN"]:
             raise unknown_run(run_id)
-        if answer[0] == b"ALONE" and settlement.alone is not None:
-            self.payloads.drop(self.prefix(run_id), packing)
-            return self.commit_many([settlement.alone])[0]
         applied, status, *lines = answer[0].decode().split("\n") if answer[0] != b"FENCED" else ("", "")
         if applied != nonce:
             self.payloads.drop(self.prefix(run_id), packing)

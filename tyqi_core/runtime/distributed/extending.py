@@ -65,11 +65,14 @@ class Extender:
     def extended(self, errand: Errand, head: Finished, ending: Ending) -> Extended:
         """The head, with the tasks that were executed after it.
 
-        A head whose worker died before goes alone: so the task that kills workers is found out.
+        A head whose worker died before goes alone: so the task that kills workers is found out. One that took long is
+        settled first: it may have been given to another worker meanwhile, and nothing must follow from it then.
         """
         attempt = head.attempt
         manifest = attempt.part.executable.manifest
         if attempt.claim.deaths or attempt.told or not manifest.idempotent or ending.kind != "task.completed":
+            return Extended(head)
+        if monotonic() - attempt.began > RELIEF_S:
             return Extended(head)
         wanted = attempt.part.executable.wanted(attempt.task.instance)
         places = zip((want.place for want in wanted), attempt.claim.values, strict=True)

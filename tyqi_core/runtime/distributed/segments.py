@@ -111,7 +111,6 @@ class Segment:
             head.node,
             head.counts,
             tuple(_trimmed(inner, freed) for inner in self._inner),
-            head,
         )
 
     def _add(self, instance: str, ending: Ending, effects: Effects) -> None:
