@@ -4,8 +4,14 @@
 
     TYQI_QUEUES=cpu.short celery -A tyqi_core.worker worker -Q cpu.short
 """
+# gevent and eventlet replace sockets, locks and threads before anything else is imported
 
 from __future__ import annotations
+
+if __name__ == "__main__":
+    from celery import maybe_patch_concurrency
+
+    maybe_patch_concurrency()
 
 import logging
 import os

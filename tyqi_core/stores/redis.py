@@ -97,7 +97,7 @@ class RedisStore(RedisReading):
         return cls(client, options, old_server=old_server, shared_memory=chosen(shared_memory, url))
 
     def close(self) -> None:
-        """Close the connections of this thread and of the pool; those of other threads end with them."""
+        """Close the connections; one that is in use ends with its call."""
         self.payloads.close()
         self.scripts.close()
         self._client.close()

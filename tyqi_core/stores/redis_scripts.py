@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -68,9 +67,10 @@ def digest_of(name: str, *, shebang: bool) -> str:
 
 
 class Line:
-    """A connection of each thread, for the calls on the path of every task.
+    """Connections for the calls on the path of every task: as many as calls are made at once.
 
-    redis-py's own way, through its pool and several wrappers, takes as much processor time as the call itself.
+    redis-py's own way, through its pool and several wrappers, takes as much processor time as the call itself. One
+    connection a thread would do too, but greenlets live for one message and would connect for each.
 
     Args:
         client: whose pool makes the connections, with its time-outs and retries.
@@ -78,7 +78,8 @@ class Line:
 
     def __init__(self, client: redis.Redis) -> None:
         self._pool: Any = client.connection_pool  # its stubs leave much of it untyped
-        self._mine = threading.local()
+        self._idle: list[Any] = []
+        self._pid = os.getpid()
 
     def exchange(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         """The answers to commands that are sent in one go; a command that failed is answered by its error.
@@ -86,18 +87,20 @@ class Line:
         Raises:
             redis.exceptions.ConnectionError: the server is away; what was retried did not help.
         """
-        connection = self._connection()
-        packed = [part for command in commands for part in connection.pack_command(*command)]
+        connection = self._taken()
 
         def attempt() -> list[Any]:
             connection.send_packed_command(packed)
             return [self._answer(connection) for _ in commands]
 
         try:
+            packed = [part for command in commands for part in connection.pack_command(*command)]
             return cast("list[Any]", connection.retry.call_with_retry(attempt, lambda _: connection.disconnect()))
         except BaseException:  # an answer that nobody has read would be taken for the next one's
             connection.disconnect()
             raise
+        finally:
+            self._idle.append(connection)
 
     @staticmethod
     def _answer(connection: Any) -> Any:
@@ -108,16 +111,18 @@ class Line:
                 raise
             return error
 
-    def _connection(self) -> Any:
-        mine = self._mine
-        if getattr(mine, "pid", None) != os.getpid():  # a fork may not share its parent's socket
-            mine.connection, mine.pid = self._pool.make_connection(), os.getpid()
-        return mine.connection
+    def _taken(self) -> Any:
+        if self._pid != os.getpid():  # a fork may not share its parent's sockets
+            self._idle, self._pid = [], os.getpid()
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._pool.make_connection()
 
     def close(self) -> None:
-        """End this thread's connection."""
-        if getattr(self._mine, "pid", None) == os.getpid():
-            self._mine.connection.disconnect()
+        """End the connections that are not in use."""
+        while self._pid == os.getpid() and self._idle:
+            self._idle.pop().disconnect()
 
 
 class Scripts:
@@ -170,7 +175,7 @@ class Scripts:
         return answer
 
     def close(self) -> None:
-        """End this thread's connection."""
+        """End the connections that are not in use."""
         self._line.close()
 
     def load(self) -> None:

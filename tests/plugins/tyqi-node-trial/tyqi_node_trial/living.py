@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
 
 from tyqi_core import Node, Outcome
+from tyqi_core.errors import TaskCancelled
 from tyqi_core.node import Context, Inputs, Outputs
 from tyqi_node_trial.files import append
 
@@ -69,6 +73,39 @@ class Batch(Node):
         return [
             {"value": 10 * item["x"]} if item["x"] >= 0 else ValueError(f"{item['x']} is negative") for item in items
         ]
+
+
+class Sized(Node):
+    """Writes down how large its batches are and whose."""
+
+    def process_batch(
+        self, items: Sequence[Inputs], ctxs: Sequence[Context]
+    ) -> Sequence[Outputs | Outcome | Exception]:
+        """x of each item, in one go; an error for a negative one alone. Waits for ``gate``, if one is named."""
+        params = ctxs[0].params
+        append(params["file"], f"batch {params['name']} {' '.join(format(item['x'], 'g') for item in items)}")
+        while params["gate"] and not Path(params["gate"]).exists():
+            time.sleep(0.002)
+        return [_sized(item["x"], ctx) for item, ctx in zip(items, ctxs, strict=True)]
+
+
+def _sized(x: float, ctx: Context) -> Outputs | Exception:
+    if x < 0:
+        return ValueError(f"{x:g} is negative")
+    return TaskCancelled("told to stop") if ctx.cancelled else {"value": x}
+
+
+class Imports(Node):
+    """Imports a module when it is set up."""
+
+    def setup(self, ctx: Context) -> None:
+        """Import it."""
+        import_module(ctx.params["module"])
+
+    def process(self, inputs: Inputs, ctx: Context) -> Outputs:
+        """Where the task runs."""
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        return {"where": {"device": ctx.device, "visible": visible, "process": os.getpid()}}
 
 
 class Told(Node):
