@@ -74,6 +74,7 @@ class Attempts:
 
     def __init__(self, show: Callable[[Sequence[Held]], None]) -> None:
         self._held: dict[tuple[str, str, int], Attempt] = {}
+        self._shows_some = False
         self._lock = Lock()
         self._show = show
 
@@ -120,6 +121,12 @@ class Attempts:
         with self._lock:
             self._tell()
 
+    def rest(self) -> None:
+        """Nothing may be held any more: then the supervisor must not think that this process is stuck with something."""
+        with self._lock:
+            if self._shows_some and not self._held:
+                self._tell()
+
     def all(self) -> list[Attempt]:
         """What is held now."""
         with self._lock:
@@ -131,6 +138,7 @@ class Attempts:
             return [one for one in self._held.values() if one.errand is errand and one.state != "expired"]
 
     def _tell(self) -> None:
+        self._shows_some = bool(self._held)
         try:
             self._show([attempt.shown() for attempt in self._held.values()])
         except TyqiError as error:  # without a board the supervisor knows less; no task fails for that

@@ -53,6 +53,8 @@ class Upkeep:
         """Do what is due. Returns when something will be due next, by the monotonic clock."""
         now = monotonic()
         held = self._attempts.all()
+        if not held:
+            self._attempts.rest()
         if held and now >= self._next_beat:
             self._next_beat = now + self._beat_s
             self._beat([attempt for attempt in held if attempt.state != "expired"])

@@ -16,7 +16,7 @@ from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Self
 
-from tyqi_core.errors import TaskTimeout, TyqiError
+from tyqi_core.errors import TaskTimeout, TyqiError, UsageError
 from tyqi_core.runtime.distributed.boards import BoardState, Held, read_boards, remove
 from tyqi_core.runtime.distributed.library import PlanLibrary, Task
 from tyqi_core.runtime.distributed.settling import Messenger, Settler
@@ -78,7 +78,7 @@ class Watchdog:
 
     def _look(self, board: BoardState) -> None:
         if not board.alive:
-            self._give_back(board.entries, dead=True)
+            self._give_back(_as_it_was(board.entries), dead=True)
             remove(self._folder, board.pid)
             return
         now = monotonic()
@@ -101,13 +101,12 @@ class Watchdog:
             if dead and held.state == "executing":
                 self._store.beat(*address, lease_s=0.0)  # the sweeper takes it from here
             elif held.state != "expired":
-                self._store.release(*address, again=True)
-                self._tell(held)
+                self._release(held, again=True)
 
     def _settle(self, held: Held) -> None:
         """Settle a late attempt as its process would have done."""
         if held.told == "cancel":
-            self._store.release(held.run_id, held.instance, held.token)
+            self._release(held)
         if held.told or (loaded := self._library.get(held.plan)) is None:
             return
         task = Task(held.run_id, loaded, held.instance)
@@ -119,9 +118,21 @@ class Watchdog:
         elif after is not None:
             self._tell(held)
 
+    def _release(self, held: Held, *, again: bool = False) -> None:
+        with suppress(UsageError):  # the run was forgotten meanwhile
+            if self._store.release(held.run_id, held.instance, held.token, again=again) and again:
+                self._tell(held)
+
     def _tell(self, held: Held) -> None:
         if (loaded := self._library.get(held.plan)) is not None:
             self._messenger.tell(held.run_id, loaded, [Stretch(held.instance)])
+
+
+def _as_it_was(entries: Sequence[Held]) -> Sequence[Held]:
+    """What a dead process held. That all of it is executed, it does not show until its next beat."""
+    if any(held.state != "claimed" for held in entries):
+        return entries
+    return [held._replace(state="executing") for held in entries]
 
 
 def _slack(held: Held) -> float:
