@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Self
 
 PATIENCE_S = 90.0
+STOPS = (signal.SIGINT, signal.SIGTERM)
+INSIST_S = 0.5
 LEAVE_S = 10.0
 """How long a program may take to end in good order."""
 DEBIAN_FOLDER = Path("/usr/lib/rabbitmq/bin")
@@ -128,21 +130,26 @@ class Programs:
 
     def __enter__(self) -> Self:
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="tyqi-bench-")))
-        self._terminate = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        self._handlers = {number: signal.signal(number, _stop) for number in (*STOPS, signal.SIGALRM)}
         return self
 
     def __exit__(self, *_: object) -> None:
-        interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience leaves nothing behind
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number in self._handlers:
+            signal.signal(number, signal.SIG_IGN)  # impatience leaves nothing behind
         try:
-            for programs in (self._clients, self._servers[::-1]):
-                for program in programs:
-                    program.ask_to_end()
-                for program in programs:
-                    program.end()
+            self._end_all()
             self._stack.close()
         finally:
-            signal.signal(signal.SIGINT, interrupt)
-            signal.signal(signal.SIGTERM, self._terminate)
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
+
+    def _end_all(self) -> None:
+        for programs in (self._clients, self._servers[::-1]):
+            for program in programs:
+                program.ask_to_end()
+            for program in programs:
+                program.end()
 
     def folder(self, name: str) -> Path:
         """A folder that lives as long as the programs."""
@@ -189,6 +196,12 @@ class Programs:
         url = f"amqp://guest:guest@127.0.0.1:{ports[0]}//"
         _until(program, lambda: _answers_amqp(url))
         return Server(url, program)
+
+
+def _stop(number: int, _: object) -> None:
+    """Leave, and insist on it: an exception that is raised while a destructor runs is dropped."""
+    signal.setitimer(signal.ITIMER_REAL, INSIST_S)
+    raise SystemExit(128 + (signal.SIGINT if number == signal.SIGALRM else number))
 
 
 def rabbitmq_installed() -> bool:

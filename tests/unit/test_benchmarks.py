@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -115,27 +114,28 @@ def test_without_rabbitmq_a_benchmark_says_so_and_takes_redis(tmp_path: Path) ->
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])
 def test_a_benchmark_that_is_stopped_leaves_no_process_and_no_file_behind(signal_: int, tmp_path: Path) -> None:
     redis_binary()
-    mark = uuid.uuid4().hex
     command = [sys.executable, str(FOLDER / "distributed.py"), "--peers-only", "--broker", "redis"]
-    environment = {**os.environ, "TYQI_TEST_MARK": mark, "TMPDIR": str(tmp_path)}
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as benchmark:
         assert benchmark.stderr is not None
         while "one run at a time" not in (line := benchmark.stderr.readline()):
             assert line, "the benchmark has ended"
-        assert len(marked(mark)) > 8  # a server, four bare processes, two Celery workers with two processes each
+        assert (
+            len(at_home_in(tmp_path)) > 8
+        )  # a server, four bare processes, two Celery workers with two processes each
         benchmark.send_signal(signal_)
         benchmark.communicate(timeout=LIMIT_S)
     assert benchmark.returncode != 0
-    assert marked(mark) == []
+    assert at_home_in(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
 
-def marked(mark: str) -> list[str]:
-    """The processes that have inherited a mark."""
+def at_home_in(folder: Path) -> list[str]:
+    """The processes whose current folder lies in a folder."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
+    for path in Path("/proc").glob("[0-9]*/cwd"):
         with contextlib.suppress(OSError):
-            if mark.encode() in path.read_bytes():
+            if path.readlink().is_relative_to(folder):
                 found.append(path.parent.name)
     return found
 
