@@ -99,15 +99,18 @@ class Numeric(Node):
 
 
 def catalog_of(nodes: Mapping[str, NodeSpec], table: Callable[[str], Behaviour]) -> Catalog:
-    return Catalog.of(*(_local(name, spec, table) for name, spec in nodes.items()))
+    return Catalog.of(*(local_node(name, spec, table) for name, spec in nodes.items()))
 
 
-def _local(name: str, spec: NodeSpec, table: Callable[[str], Behaviour]) -> LocalNode:
+def local_node(
+    name: str, spec: NodeSpec, table: Callable[[str], Behaviour], base: type = Numeric, more: Mapping[str, Any] = {}
+) -> LocalNode:
+    """A numeric node; ``more`` stands in its manifest beside what all of them have."""
     members = {"spec": spec, "table": staticmethod(table)}
-    return LocalNode(_manifest(name, _body(name, spec)), type("Numeric", (Numeric,), members))
+    return LocalNode(_manifest(name, _body(name, spec, more)), type(base.__name__, (base,), members))
 
 
-def _body(name: str, spec: NodeSpec) -> str:
+def _body(name: str, spec: NodeSpec, more: Mapping[str, Any]) -> str:
     inputs = {}
     for port, given in spec.inputs.items():
         inputs[port] = dict(KINDS[given.kind])
@@ -128,7 +131,7 @@ def _body(name: str, spec: NodeSpec) -> str:
     }
     if spec.outcomes:
         body["outcomes"] = dict.fromkeys(spec.outcomes, "what it decided")
-    return json.dumps(body)
+    return json.dumps(body | more)
 
 
 @lru_cache(maxsize=4096)

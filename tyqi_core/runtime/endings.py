@@ -23,7 +23,7 @@ class Ending:
 
     def slots(self, task: PlanTask) -> Mapping[str, Any] | None:
         """What the task holds from now on; ``None`` where nobody reads it."""
-        return self.outputs if task.readers or task.kept or ERROR_SLOT in self.outputs else None
+        return self.outputs if task.readers or task.kept else None
 
 
 def completed(executed: Executed) -> Ending:
