@@ -62,7 +62,7 @@ class Worker:
         self._direct = DirectCalls(lambda node, params: open_node(node, catalog, params))
         self.app: Celery = open_celery(settings, queues)
         watched = settings.remote_control  # who looks on with Celery's tools sees only what Celery hands out
-        self._taking = None if watched or "gevent" in sys.modules else Taking(self.app, queues, _stops)
+        self._taking = None if watched or _is_green() else Taking(self.app, queues, _stops)
         for entry in catalog.entries():
             if entry.manifest is not None and entry.state != "broken":
                 self.app.task(self._body(entry.id), name=task_name(entry.id), shared=False)
@@ -119,6 +119,11 @@ class Worker:
         if self._taking is not None:
             for further in self._taking.calls():
                 self.engine().perform(*further)
+
+
+def _is_green() -> bool:
+    """Whether Celery was patched for a pool of greenlets, which come and go with each message."""
+    return not {"gevent", "eventlet"}.isdisjoint(sys.modules)
 
 
 def _stops() -> bool:
