@@ -24,7 +24,7 @@ sys.path.insert(0, str(REPOSITORY))
 
 FLAT = 1.25
 """How much dearer a commit in the largest run may be than in the smallest."""
-COMMIT_MS, OPENING_MS, TASK_BYTES = 1.0, 5.0, 1024.0
+COMMIT_MS, OPENING_MS, TASK_BYTES, LEFT_BYTES = 1.0, 5.0, 1024.0, 5.0
 ITEMS = 5000
 
 
@@ -66,6 +66,7 @@ def cases(size: Size) -> list[Case]:
             *commits(store, client, sizes, repetitions),
             opening(store, client, pick(size, full=60, quick=20, tiny=2)),
             memory(store, client, pick(size, full=200, quick=100, tiny=3)),
+            left_over(url, client, pick(size, full=10_000, quick=10_000, tiny=5)),
         ]
         store.close()
         return found
@@ -176,6 +177,35 @@ def memory(store, client, runs):
             store.forget(f"memory{number}")
     name = f"a settled task with its events, {runs} runs of {length} tasks"
     return Case(name, "bytes", {"ours": samples}, f"under {TASK_BYTES:g} bytes", below(TASK_BYTES))
+
+
+def left_over(url, client, runs):
+    """Bytes of the server that finished runs leave behind when they are not to be kept: none, however many."""
+    from tyqi_core.scheduler import Change, Effects, Ready  # noqa: PLC0415
+    from tyqi_core.stores.redis import Options, RedisStore  # noqa: PLC0415
+
+    store = RedisStore.connect(url, Options(namespace="finished", retention_s=0), shared_memory=False)
+    end, value = Effects((Change("end", 1, -1),)), {"value": "x" * 2000}
+
+    def finish(count):
+        for number in range(count):
+            store.accept(f"run{number}", value, Effects(ready=(Ready("T0"),)), {})
+            token = store.claim_for("w", f"run{number}", "T0", ()).token
+            store.commit(f"run{number}", "T0", token, kind="task.completed", slots=value, outputs={}, effects=end)
+            if number % 100 == 0:
+                store.tidy()
+        while store.tidy():
+            pass
+
+    finish(200)  # scripts, shared keys and buffers are there from now on
+    before = used(client)
+    say(f"{runs} runs that are not kept")
+    finish(runs)
+    samples = [max(0.0, (used(client) - before) / runs)]
+    keys = len(client.keys("finished:*run:*"))
+    store.close()
+    name = f"memory after {runs} finished runs with retention 0, {keys} of their keys left"
+    return Case(name, "bytes a run", {"ours": samples}, f"under {LEFT_BYTES:g}", below(LEFT_BYTES))
 
 
 def used(client):
