@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from shared_stores import END, GRACE_S, LEASE_S, NOTHING, TWO, accept, commit, dump, kinds, refused, take
 
-from tyqi_core.errors import UsageError
 from tyqi_core.failpoints import FailpointError
 from tyqi_core.scheduler import Change, Effects, Place, Ready
 from tyqi_core.stores.base import ABSENT, Ask, Beat, Claim, Due, Onward, Refusal, Settlement, Wanted
@@ -139,16 +138,24 @@ def test_settlements_whose_answers_were_lost_are_answered_alike_when_they_are_re
     assert dump(redis_client) == before
 
 
-def test_a_settlement_of_a_run_that_is_gone_is_told_and_the_others_are_applied(store):
+def test_whoever_executes_a_task_of_a_run_that_was_forgotten_is_fenced_and_the_others_are_not(store, clock, redis_client):
     accept(store, TWO)
     accept(store, run_id="gone")
     store.claim_many("w1", [*asks("A", "B"), *asks("T1", run_id="gone")])
     store.forget("gone")
-    call = [settlement("A", 1), settlement("T1", 1, run_id="gone"), settlement("B", 1, Effects((END,)))]
-    with pytest.raises(UsageError, match="there is no run gone"):
-        store.commit_many(call)
-    assert store.status("run") == "completed"
-    assert [store.commit_many([one])[0].status for one in (call[0], call[2])] == ["running", "completed"]
+    big = {"mask": b"x" * 50_000}
+    first, gone, last = store.commit_many(
+        [settlement("A", 1), settlement("T1", 1, NOTHING, big, run_id="gone"), settlement("B", 1, Effects((END,)))]
+    )
+    assert (first.status, gone, last.status) == ("running", None, "completed")
+    assert store.retry("gone", "T1", 1, {}) is False
+    assert store.fail("gone", "T1", 1, {"code": "X"}) is None
+    assert store.release("gone", "T1", 1, again=True) is None
+    assert list(store.beat_many([("gone", "T1", 1)])) == [Beat.FENCED]
+    store.forget("run")
+    clock.pass_s(LEASE_S)
+    assert store.reap() == 0
+    assert redis_client.dbsize() == 0
 
 
 # -- groups -----------------------------------------------------------------------------------------------------------
