@@ -138,7 +138,7 @@ def test_settlements_whose_answers_were_lost_are_answered_alike_when_they_are_re
     assert dump(redis_client) == before
 
 
-def test_whoever_executes_a_task_of_a_run_that_was_forgotten_is_fenced_and_the_others_are_not(store, clock, redis_client):
+def test_whoever_executes_a_task_of_a_forgotten_run_is_fenced_and_the_others_are_not(store, clock, redis_client):
     accept(store, TWO)
     accept(store, run_id="gone")
     store.claim_many("w1", [*asks("A", "B"), *asks("T1", run_id="gone")])
