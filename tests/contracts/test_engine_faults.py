@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -17,7 +17,7 @@ from tyqi_core.catalog.manifest import Manifest
 from tyqi_core.client import Client
 from tyqi_core.failpoints import FailpointError
 from tyqi_core.node import Node
-from tyqi_core.runtime.distributed.spreading import Stretch
+from tyqi_core.runtime.distributed.spreading import KEEP_S, Stretch
 from tyqi_core.settings import Settings
 from tyqi_core.workflow.compiler import compile_text
 
@@ -38,6 +38,7 @@ idempotent: true
 NUMBER, NUMBERS = "{type: json, schema: {type: number}}", "{type: json, list: true, schema: {type: number}}"
 PORTS = {
     "gate": f"inputs: {{x: {NUMBER}}}\noutputs: {{x: {NUMBER}}}\nbatching: {{max_batch: 8, max_wait_ms: 0}}",
+    "next": f"inputs: {{x: {NUMBER}}}\noutputs: {{x: {NUMBER}}}",
     "pass": f"inputs: {{x: {NUMBER}}}\noutputs: {{x: {NUMBER}}}",
     "count": f"inputs: {{n: {NUMBER}}}\noutputs: {{numbers: {NUMBERS}}}",
 }
@@ -73,11 +74,25 @@ class Gate(Node):
 class Pass(Node):
     """Is quick, but for the number 0."""
 
+    passed: ClassVar[list[float]] = []
+
     def process(self, inputs: Any, ctx: Any) -> Any:
+        self.passed.append(inputs["x"])
         if inputs["x"] == 0:
             Gate.began.set()
             assert Gate.open.wait(PATIENCE_S)
+            time.sleep(2 * KEEP_S)
         return inputs
+
+
+CHAIN = """tyqi: 1
+project: chain
+inputs: {n: {type: json, schema: {type: number}}}
+tasks:
+  T1: {node: t.pass, inputs: {x: $input.n}}
+  T2: {node: t.next, inputs: {x: T1.x}}
+outputs: {out: T2.x}
+"""
 
 
 class Count(Node):
@@ -103,10 +118,12 @@ def node(name: str, node_class: type[Node]) -> LocalNode:
 @pytest.fixture
 def place(redis_server, redis_client, tmp_path: Path) -> Iterator[SimpleNamespace]:
     """A client, an engine and a sweeper in this process; nobody takes messages, the test calls the engine itself."""
+    Pass.passed.clear()
     Gate.began.clear()
     Gate.open.clear()
     settings = Settings(tmp_path, redis=redis_server.url, lease_s=2.0)
-    catalog = Catalog.of(node("gate", Gate), node("pass", Pass), node("count", Count))
+    kinds = {"gate": Gate, "pass": Pass, "next": Pass, "count": Count}
+    catalog = Catalog.of(*(node(name, kind) for name, kind in kinds.items()))
     engine = open_engine(settings, catalog, ["cpu.short"], "w1")
     sweeper = open_sweeper(settings)
     with Client.connect(settings) as client:
@@ -195,3 +212,18 @@ def test_what_a_thread_with_a_long_task_cannot_hand_back_is_given_to_others_all_
         time.sleep(0.02)
     let_through(thread)
     assert place.client.result(run_id).outputs == {"out": list(range(10))}
+
+
+def test_nothing_follows_a_long_task_before_it_is_settled(place):
+    """Its run may have been cancelled or its lease lost meanwhile, and what took long is not put at risk."""
+    plan = compile_text(CHAIN, "p.yaml", place.catalog)
+    for number in range(1, 7):
+        perform(place, place.client.submit(plan, {"n": number}), "T1")  # now it is known how quick they are
+    quick = [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6]
+    assert Pass.passed == quick
+    run_id = place.client.submit(plan, {"n": 0})
+    thread = performing(place, run_id)
+    assert Gate.began.wait(PATIENCE_S)
+    place.client.store.cancel(run_id, give_up=True)
+    let_through(thread)
+    assert Pass.passed == [*quick, 0]

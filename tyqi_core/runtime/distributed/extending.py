@@ -65,11 +65,13 @@ class Extender:
     def extended(self, errand: Errand, head: Finished, ending: Ending) -> Extended:
         """The head, with the tasks that were executed after it.
 
-        A head whose worker died before goes alone: so the task that kills workers is found out.
+        A head whose worker died before goes alone: so the task that kills workers is found out. So does one that took
+        long: its result is not put at risk, and its run may have been cancelled since its last heartbeat.
         """
         attempt = head.attempt
         manifest = attempt.part.executable.manifest
-        if attempt.claim.deaths or attempt.told or not manifest.idempotent or ending.kind != "task.completed":
+        long = monotonic() - attempt.began > KEEP_S
+        if long or attempt.claim.deaths or attempt.told or not manifest.idempotent or ending.kind != "task.completed":
             return Extended(head)
         wanted = attempt.part.executable.wanted(attempt.task.instance)
         places = zip((want.place for want in wanted), attempt.claim.values, strict=True)
