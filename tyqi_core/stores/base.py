@@ -136,7 +136,7 @@ class Settlement:
         node: whose history ``counts`` belong to, for example ``crack.segment@1``.
         counts: what the execution took.
         inner: tasks that are settled with it, in the order in which they were executed; ``effects`` are those of all.
-        alone: what is settled instead if the run is stopping: then the inner tasks are held, as if never executed.
+        alone: what is settled instead if the run is cancelled: then the inner tasks are held, as if never executed.
     """
 
     run_id: str

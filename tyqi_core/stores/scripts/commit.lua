@@ -1,5 +1,5 @@
 -- Settle a task and go on. ARGV: instance, token, nonce, grace ms, event, values, changes, ready, groups, sample, worker,
--- inner tasks (settled with it, unless the run is stopping: then the answer is ALONE), claims to try.
+-- inner tasks (settled with it, unless the run is cancelled: then the answer is ALONE), claims to try.
 -- Answer: what is kept (nonce, status, ready entries), then the claim's instance and the claim.
 local instance, token, nonce, grace, event = arg(), number(), arg(), number(), arg()
 local puts, refs = values_of_call()
@@ -34,7 +34,7 @@ end
 fault = missing(refs)
 if fault then return fault end
 
-if #inner > 0 and run.status ~= 'running' then return {'ALONE'} end
+if #inner > 0 and run.status == 'cancelling' then return {'ALONE'} end -- what executes in a failing run finishes
 
 -- From here on everything is written.
 task.state, task.nonce, task.worker = 'd', '-', '-'
