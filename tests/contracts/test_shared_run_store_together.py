@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from shared_stores import END, GRACE_S, LEASE_S, NOTHING, TWO, accept, commit, dump, kinds, refused, take
 
-from tyqi_core.errors import UsageError
 from tyqi_core.failpoints import FailpointError
 from tyqi_core.scheduler import Change, Effects, Place, Ready
-from tyqi_core.stores.base import ABSENT, Ask, Beat, Claim, Due, Onward, Refusal, Settlement, Wanted
+from tyqi_core.stores.base import ABSENT, Ask, Beat, Claim, Due, Inner, Onward, Refusal, Settlement, Wanted
 
 FOUR = Effects(ready=tuple(Ready(name) for name in "ABCD"))
 GROUP, OTHER = "n.one@1:abc", "n.two@1:abc"
@@ -139,16 +138,67 @@ def test_settlements_whose_answers_were_lost_are_answered_alike_when_they_are_re
     assert dump(redis_client) == before
 
 
-def test_a_settlement_of_a_run_that_is_gone_is_told_and_the_others_are_applied(store):
+def test_whoever_executes_a_task_of_a_forgotten_run_is_fenced_and_the_others_are_not(store, clock, redis_client):
     accept(store, TWO)
     accept(store, run_id="gone")
     store.claim_many("w1", [*asks("A", "B"), *asks("T1", run_id="gone")])
     store.forget("gone")
-    call = [settlement("A", 1), settlement("T1", 1, run_id="gone"), settlement("B", 1, Effects((END,)))]
-    with pytest.raises(UsageError, match="there is no run gone"):
-        store.commit_many(call)
-    assert store.status("run") == "completed"
-    assert [store.commit_many([one])[0].status for one in (call[0], call[2])] == ["running", "completed"]
+    big = {"mask": b"x" * 50_000}
+    first, gone, last = store.commit_many(
+        [settlement("A", 1), settlement("T1", 1, NOTHING, big, run_id="gone"), settlement("B", 1, Effects((END,)))]
+    )
+    assert (first.status, gone, last.status) == ("running", None, "completed")
+    assert store.retry("gone", "T1", 1, {}) is False
+    assert store.fail("gone", "T1", 1, {"code": "X"}) is None
+    assert store.release("gone", "T1", 1, again=True) is None
+    assert list(store.beat_many([("gone", "T1", 1)])) == [Beat.FENCED]
+    store.forget("run")
+    clock.pass_s(LEASE_S)
+    assert store.reap() == 0
+    left = {pattern: redis_client.keys(pattern) for pattern in ("*run:*", "*:p:*", "*:leases")}
+    assert not any(left.values()), left
+
+
+# -- segments ---------------------------------------------------------------------------------------------------------
+
+
+def segment(token):
+    """A commits, and with it what its worker executed after it; C is ready by that."""
+    alone = settlement("A", token, Effects((Change("ready:T2", 1, -1),)), {"x": 1})
+    inner = Inner("T2", "task.completed", None, {"x": 2}, {"x": 2}, ())
+    together = settlement("A", token, Effects((), (Ready("C"),)), {"x": 1}, inner=(inner,), alone=alone)
+    return [together]
+
+
+def test_what_was_executed_after_a_task_is_settled_with_it(store):
+    accept(store, TWO)
+    (settled,) = store.commit_many(segment(take(store, "A").token), worker="w1")
+    assert list(settled.ready) == [Ready("C")]
+    assert (refused(store, "A"), refused(store, "T2")) == ("DONE", "DONE")
+    assert store.read("run", Place("T2", "x")) == 2
+    executed = ["task.started", "task.completed"]
+    assert kinds(store)[2:] == ["task.ready", *executed, "task.ready", *executed, "task.ready"]
+
+
+def test_what_was_executed_after_a_task_while_its_run_failed_is_settled_and_not_executed_again(store):
+    accept(store, TWO)
+    token = take(store, "A").token
+    store.fail("run", "B", take(store, "B").token, {"code": "X"})
+    (settled,) = store.commit_many(segment(token), worker="w1")
+    assert (settled.status, list(settled.ready)) == ("failed", [])
+    assert refused(store, "T2") == "DONE"
+    assert sorted(store.resume("run")) == [Ready("B"), Ready("C")]
+
+
+def test_what_was_executed_after_a_task_of_a_cancelled_run_is_held_as_if_it_never_was(store):
+    accept(store, TWO)
+    token = take(store, "A").token
+    store.cancel("run")
+    (settled,) = store.commit_many(segment(token), worker="w1")
+    assert (settled.status, list(settled.ready)) == ("cancelling", [])
+    assert kinds(store)[3:] == ["task.started", "task.completed"], "of A alone"
+    store.take_due()
+    assert sorted(store.resume("run")) == [Ready("B"), Ready("T2")]
 
 
 # -- groups -----------------------------------------------------------------------------------------------------------

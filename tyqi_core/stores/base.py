@@ -295,7 +295,8 @@ class SharedRunStore(RunStore, Protocol):
     """A store that several processes share: claims have a worker and a lease, and nobody's death stops a run.
 
     Every change may be repeated by whoever does not know whether it was applied: the answer is the same again. A ready
-    task stands in the *outbox* until it is claimed, so that a lost wake-up only costs time.
+    task stands in the *outbox* until it is claimed, so that a lost wake-up only costs time. An attempt of a run that
+    was forgotten is fenced like any that is not current any more.
     """
 
     def claim_for(

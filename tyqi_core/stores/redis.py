@@ -41,6 +41,8 @@ from tyqi_core.stores.wire import LargePacker
 
 __all__ = ["Options", "RedisStore"]
 
+_FENCED = frozenset({b"FENCED", b"NORUN"})
+"""The attempt is not current any more, or its run was forgotten: to whoever executed it that is the same."""
 RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -262,9 +264,7 @@ class RedisStore(RedisReading):
         self, settlement: Settlement, packing: Packing, nonce: str, onward: Sequence[Onward], answer: Any
     ) -> Settled | None:
         run_id = settlement.run_id
-        if answer == [b"NORUN"]:
-            raise unknown_run(run_id)
-        applied, status, *lines = answer[0].decode().split("\n") if answer[0] != b"FENCED" else ("", "")
+        applied, status, *lines = answer[0].decode().split("\n") if answer[0] not in _FENCED else ("", "")
         if applied != nonce:
             self.payloads.drop(self.prefix(run_id), packing)
         if not applied:
@@ -275,16 +275,16 @@ class RedisStore(RedisReading):
     def retry(self, run_id: str, instance: str, token: int, data: Mapping[str, Any], *, delay_s: float = 0.0) -> bool:
         """End the attempt; see :class:`~tyqi_core.stores.base.SharedRunStore`."""
         event = arguments.event("task.retried", instance, data)
-        return bool(self.known("retry", run_id, instance, token, arguments.milliseconds(delay_s), event) == b"OK")
+        return bool(self.call("retry", run_id, instance, token, arguments.milliseconds(delay_s), event) == b"OK")
 
     def fail(self, run_id: str, instance: str, token: int, error: Mapping[str, Any]) -> RunStatus | None:
         """Fail the run; see :class:`~tyqi_core.stores.base.RunStore`."""
         event = arguments.event("task.failed", instance, {"error": error})
-        return _unless_fenced(self.known("fail", run_id, instance, token, arguments.compact(error), event))
+        return _unless_fenced(self.call("fail", run_id, instance, token, arguments.compact(error), event))
 
     def release(self, run_id: str, instance: str, token: int, *, again: bool = False) -> RunStatus | None:
         """Give a task back; see :class:`~tyqi_core.stores.base.SharedRunStore`."""
-        return _unless_fenced(self.known("release", run_id, instance, token, int(again)))
+        return _unless_fenced(self.call("release", run_id, instance, token, int(again)))
 
     def beat(self, run_id: str, instance: str, token: int, *, lease_s: float | None = None) -> Beat:
         """Extend the lease of an attempt."""
@@ -395,4 +395,4 @@ def _ready(line: str) -> Ready:
 
 
 def _unless_fenced(answer: bytes) -> RunStatus | None:
-    return None if answer == b"FENCED" else status_of(answer)
+    return None if answer in _FENCED else status_of(answer)

@@ -70,9 +70,8 @@ class Extender:
         """
         attempt = head.attempt
         manifest = attempt.part.executable.manifest
-        if attempt.claim.deaths or attempt.told or not manifest.idempotent or ending.kind != "task.completed":
-            return Extended(head)
-        if monotonic() - attempt.began > RELIEF_S:
+        long = monotonic() - attempt.began > KEEP_S
+        if long or attempt.claim.deaths or attempt.told or not manifest.idempotent or ending.kind != "task.completed":
             return Extended(head)
         wanted = attempt.part.executable.wanted(attempt.task.instance)
         places = zip((want.place for want in wanted), attempt.claim.values, strict=True)

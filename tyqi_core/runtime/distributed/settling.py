@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from threading import Event
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from tyqi_core.errors import BrokerError, NodeError, StoreError, TaskCancelled, UsageError
+from tyqi_core.errors import BrokerError, NodeError, StoreError, TaskCancelled
 from tyqi_core.runtime.distributed.attempts import Finished
 from tyqi_core.runtime.distributed.library import LoadedPlan, Task
 from tyqi_core.runtime.distributed.publisher import Publisher, Wakeup
@@ -27,6 +27,7 @@ PATIENCE_S: Final = 600.0
 """How long a worker holds on to a result that the store cannot take."""
 _PAUSE_S: Final = 0.25
 _LONGEST_PAUSE_S: Final = 2.0
+_LEFT: Final = "an attempt that cannot be settled is left to the end of its lease: %s"
 _PASSING: Final = frozenset({"STORE_UNAVAILABLE", "STORE_FULL"})
 
 
@@ -128,7 +129,7 @@ class Settler:
             What is to be settled, or the task itself if it is to be claimed again at once.
         """
         if stopping:
-            self.insist(lambda: self._store.release(task.run_id, task.instance, token))
+            self._end(lambda: self._store.release(task.run_id, task.instance, token))
             return None
         plan_task = task.loaded.task(task.instance)
         error = attributed(error, task.instance, plan_task)
@@ -142,11 +143,19 @@ class Settler:
                 return self.settlement(task, token, skipped(body))
             case "branch":
                 return self.settlement(task, token, branched(body))
-        self.insist(lambda: self._store.fail(task.run_id, task.instance, token, body))
+        self._end(lambda: self._store.fail(task.run_id, task.instance, token, body))
         return None
 
     def _again(self, task: Task, token: int, data: dict[str, object], delay: float) -> bool:
-        return bool(self.insist(lambda: self._store.retry(task.run_id, task.instance, token, data, delay_s=delay)))
+        return bool(self._end(lambda: self._store.retry(task.run_id, task.instance, token, data, delay_s=delay)))
+
+    def _end(self, call: Callable[[], Answer]) -> Answer | None:
+        """As :meth:`insist`; ``None`` too if the run is damaged. Others that are in the same hands must not suffer."""
+        try:
+            return self.insist(call)
+        except StoreError as error:
+            log.error(_LEFT, error)  # noqa: TRY400 - no bug of ours
+            return None
 
     def commit(
         self, settlements: Sequence[Settlement], onward: Sequence[Onward] = ()
@@ -158,9 +167,12 @@ class Settler:
 
         try:
             return self.insist(together) or [None] * len(settlements)
-        except (NodeError, UsageError) as error:
+        except (NodeError, StoreError) as error:
             if len(settlements) == 1:
-                return [error if isinstance(error, NodeError) else None]  # the run was forgotten
+                if isinstance(error, NodeError):
+                    return [error]
+                log.error(_LEFT, error)  # noqa: TRY400 - no bug of ours
+                return [None]
         last = len(settlements) - 1
         return [self.commit([one], onward if number == last else ())[0] for number, one in enumerate(settlements)]
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from tyqi_core.errors import NodeError, TaskTimeout
+from tyqi_core.errors import NodeError, TaskTimeout, TyqiError
 from tyqi_core.runtime.distributed.attempts import Attempt, Attempts, Errand, Finished
 from tyqi_core.runtime.distributed.claiming import RELIEF_S
 from tyqi_core.runtime.distributed.settling import Messenger, Settler
@@ -106,15 +106,19 @@ class Upkeep:
             self._messenger.tell(task.run_id, task.loaded, [Stretch(task.instance)])
 
     def abandon(self, errand: Errand) -> None:
-        """Give everything to others that the thread of an errand holds, which does not go on."""
+        """Give everything to others that the thread of an errand holds, which does not go on.
+
+        What it was executing goes to them with its lease, as a death: it may be what the thread broke off for.
+        """
         errand.take_finished()
         errand.take_claimed()
         held = self._attempts.of(errand)
         self._attempts.drop(held)
         waiting = errand.take_waiting()
         for attempt in held:
-            self._store.release(*attempt.address, again=True)
-            waiting.append(attempt.task)
+            if attempt.state == "claimed":
+                self._hand_back(attempt)
+                waiting.append(attempt.task)
         self._messenger.tell_tasks(waiting)
 
     def _relieve(self, errand: Errand) -> None:
@@ -124,15 +128,24 @@ class Upkeep:
             if inner and head and segment and not inner.told and not inner.claim.token:
                 self._rescue(inner, Finished(head, segment.settlement(), inner))
         if finished := errand.take_finished():
-            self._settler.finish(finished)
-            self._attempts.drop(one.attempt for one in finished)
+            try:
+                self._settler.finish(finished)
+            finally:
+                self._attempts.drop(one.attempt for one in finished)
         waiting = errand.take_waiting()
         for attempt in errand.take_claimed():
             if self._attempts.take(attempt):
-                self._store.release(*attempt.address, again=True)
                 self._attempts.drop([attempt])
+                self._hand_back(attempt)
                 waiting.append(attempt.task)
         self._messenger.tell_tasks(waiting)
+
+    def _hand_back(self, attempt: Attempt) -> None:
+        """Release what has not begun; if that fails, its lease ends by itself, as it is not extended any more."""
+        try:
+            self._store.release(*attempt.address, again=True)
+        except TyqiError as error:
+            log.warning("%s of run %s is left to its lease: %s", attempt.task.instance, attempt.task.run_id, error)
 
     def _rescue(self, inner: Attempt, finished: Finished) -> None:
         """Settle a segment whose last task takes long, and claim that task: from now on it is one like any other."""

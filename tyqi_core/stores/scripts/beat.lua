@@ -1,6 +1,5 @@
 -- Extend a lease. ARGV: instance, token, lease ms.
-local run, fault = open(ARGV[2])
-if fault then return fault end
+local run = open(ARGV[2]) -- nothing of a damaged one can be settled: fenced
 local instance, token, length = arg(), number(), number()
 if not run or not current(run, instance, token) then return 'FENCED' end
 redis.call('ZADD', prefix .. 'leases', now + length, run.id .. '|' .. instance)
