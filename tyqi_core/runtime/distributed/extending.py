@@ -15,7 +15,7 @@ from tyqi_core.runtime.distributed.library import Part, Task
 from tyqi_core.runtime.distributed.pulse import Pulse
 from tyqi_core.runtime.distributed.segments import Segment
 from tyqi_core.runtime.distributed.settling import Settler
-from tyqi_core.runtime.distributed.spreading import HOP_S
+from tyqi_core.runtime.distributed.spreading import HOP_S, KEEP_S
 from tyqi_core.runtime.endings import Ending, completed
 from tyqi_core.runtime.execute import Executed
 from tyqi_core.runtime.instances import Instances, Slot
