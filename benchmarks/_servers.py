@@ -29,7 +29,8 @@ DEBIAN_FOLDER = Path("/usr/lib/rabbitmq/bin")
 """Debian's programs on PATH change the user to ``rabbitmq`` and refuse everyone but root; those in here do not."""
 VM_OPTIONS = "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
 """The Erlang machine does not spin while it waits: that would take processor time from whoever is measured."""
-TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+TICK_S = 1 / os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 0.01
+"""What processor times are counted in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def _stat(pid: int) -> _Stat:
         words = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:  # it has ended
         return _Stat()
-    return _Stat(int(words[1]), int(words[3]), sum(map(int, words[11:15])) / TICKS, int(words[19]))
+    return _Stat(int(words[1]), int(words[3]), sum(map(int, words[11:15])) * TICK_S, int(words[19]))
 
 
 class Programs:

@@ -24,7 +24,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from _measure import Case, Size, interleaved, main, pick, say, scaled
-from _servers import Program, Programs, Server, rabbitmq_installed
+from _servers import TICK_S, Program, Programs, Server, rabbitmq_installed
 from _workloads import ITEM_MS, ITEMS, LONG, PROCESSES, SHORT, WIDTH, WORKLOADS, Workload
 
 QUICK_S = 80.0
@@ -229,7 +229,8 @@ class Load:
 
     Attributes:
         rate: runs a second.
-        workers: milliseconds of processor time of the worker processes, a task.
+        workers: milliseconds of processor time of the worker processes, a task; at least what the system's clock can
+            tell, which few runs of a quick system do not exceed.
         servers: the same of Redis and the broker together.
     """
 
@@ -282,7 +283,8 @@ def _load(stand: Stand, system: System, graph: str, runs: int, tasks: int) -> Lo
     for run in begun:
         _right(system.end(run), graph)
     took, after = time.perf_counter() - began, used()
-    workers, servers = ((now - then) * 1000 / (runs * tasks) for now, then in zip(after, before, strict=True))
+    spent = (max(now - then, TICK_S) for now, then in zip(after, before, strict=True))
+    workers, servers = (seconds * 1000 / (runs * tasks) for seconds in spent)
     return Load(runs / took, workers, servers)
 
 
