@@ -97,17 +97,31 @@ def test_a_broker_that_is_away_is_left_to_celery(taken, url):
     assert list(taken(celery_app(BrokerOptions(url), QUEUES))) == []
 
 
-def test_a_message_that_comes_within_a_moment_is_taken_on_redis(taken, redis_server, redis_client):
-    app = celery_app(BrokerOptions(redis_server.url), QUEUES)
-    publisher, calls = Publisher(app), taken(app)
+def test_a_message_that_comes_within_a_moment_is_taken(taken, app, publisher):
     publisher.publish([wakeup("T1")])
+    calls = taken(app, queues=["cpu.short"])
     next(calls)
     sent = wakeup("T2")
     later = threading.Timer(0.05, publisher.publish, ([sent],))
     later.start()
     assert next(calls).run_id == sent.arguments[0]
     later.join()
-    publisher.close()
+
+
+def test_a_thread_that_is_busy_with_a_call_holds_up_no_other_message(taken, app, publisher):
+    publisher.publish([wakeup("T1"), wakeup("T2")])
+    busy, free = taken(app, queues=["cpu.short"]), taken(app, queues=["cpu.short"])
+    assert {call.ready[0].path for call in (next(busy), next(free))} == {"T1", "T2"}
+
+
+def test_a_thread_that_fails_leaves_later_messages_to_others(taken, app, publisher):
+    publisher.publish([wakeup("T1")])
+    failing = taken(app, queues=["cpu.short"])
+    next(failing)
+    with pytest.raises(ZeroDivisionError):
+        failing.throw(ZeroDivisionError())
+    publisher.publish([wakeup("T2")])
+    assert next(taken(app, queues=["cpu.short"])).ready == [Stretch("T2")]
 
 
 @pytest.mark.parametrize(

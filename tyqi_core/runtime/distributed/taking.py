@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tyqi_core.runtime.distributed.broker import TASK_PREFIX
 from tyqi_core.runtime.distributed.spreading import Stretch
-from tyqi_core.runtime.distributed.takers import Taken, Taker, taker_for
+from tyqi_core.runtime.distributed.takers import Taker, taker_for
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -56,25 +56,36 @@ class Taking:
 
     def calls(self) -> Iterator[Call]:
         """What waits for this thread, one after the other, until it is time to return to Celery."""
+        taker = self._taker()
+        try:
+            try:
+                yield from self._taken(taker)
+            finally:
+                taker.rest()
+        except taker.faults as error:  # Celery's own consumer deals with a broker that is away
+            log.info("no message could be taken: %s", error)
+            self.close()
+
+    def _taken(self, taker: Taker) -> Iterator[Call]:
         began = idle = monotonic()
         while not self._ending() and (now := monotonic()) - began < BOUT_S:
             left = LINGER_S - (now - idle)
             if left <= 0:
                 return
-            taker = self._taker()
-            try:
-                message = taker.take(self._queues, min(_STEP_S, left))
-                call = None if message is None else _read(taker, message)
-            except taker.faults as error:  # Celery's own consumer deals with a broker that is away
-                log.info("no message could be taken: %s", error)
-                taker.drop()
-                self._mine.taker = None
+            message = taker.take(self._queues, min(_STEP_S, left))
+            call = None if message is None else call_of(message.headers, message.body)
+            if message is None:
+                if not taker.lingers(self._queues):
+                    return
+            elif call is None:  # no wake-up: for Celery to deal with
+                taker.put_back(message)
                 return
-            if call is not None:
-                yield call
+            else:
+                try:
+                    yield call
+                finally:  # also if it failed: the store knows what is left to do
+                    taker.done(message)
                 idle = monotonic()
-            elif message is not None or not taker.lingers:
-                return
 
     def close(self) -> None:
         """End this thread's connection; the next message is taken over a new one."""
@@ -89,16 +100,6 @@ class Taking:
             taker = self._mine.taker = taker_for(self._app)
             self._mine.pid = os.getpid()
         return taker
-
-
-def _read(taker: Taker, message: Taken) -> Call | None:
-    """The call that a message is; ``None``: it is another one, and goes back for Celery to deal with."""
-    call = call_of(message.headers, message.body)
-    if call is None:
-        taker.put_back(message)
-    else:
-        taker.done(message)
-    return call
 
 
 def call_of(headers: Any, body: bytes | str) -> Call | None:
