@@ -69,8 +69,6 @@ def test_help_shows_how_the_benchmark_is_called(name: str) -> None:
 def test_json_prints_one_document_of_cases(name: str) -> None:
     if name in ON_REDIS:
         redis_binary()
-    if name in ON_WORKERS:
-        pytest.importorskip("tyqi_core.client")
     check_document(json.loads(call(name, "--tiny", "--json")))
 
 
