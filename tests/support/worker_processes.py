@@ -127,19 +127,16 @@ class Site:
         assert not failures, failures
         return [result.outputs for result in results]
 
-    def until_its_lease_was_renewed(self, run_id: str, *instances: str) -> None:
-        """Wait until a worker holds tasks for longer than any lease that it may have begun with."""
+    def until_leases_were_renewed(self, *tasks: tuple[str, str]) -> None:
+        """Wait until workers hold tasks, given as run and instance, for longer than the leases that they began with."""
         with self.store_client() as redis:
-            key = f"{self.store.prefix(run_id)}leases"
 
-            def ends(instance: str) -> float:
-                return redis.zscore(key, f"{run_id}|{instance}") or 0.0
+            def ends(run_id: str, instance: str) -> float:
+                return redis.zscore(f"{self.store.prefix(run_id)}leases", f"{run_id}|{instance}") or 0.0
 
-            for instance in instances:
-                eventually(lambda one=instance: ends(one) > 0)
-            first = {instance: ends(instance) for instance in instances}
-            enough = 2 * self.settings.lease_s * 1000
-            eventually(lambda: all(ends(instance) > first[instance] + enough for instance in instances))
+            eventually(lambda: all(ends(*task) for task in tasks))
+            enough = {task: ends(*task) + 2000 * self.settings.lease_s for task in tasks}
+            eventually(lambda: all(ends(*task) > enough[task] for task in tasks))
 
     @contextlib.contextmanager
     def store_client(self) -> Iterator[Any]:

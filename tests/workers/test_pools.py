@@ -86,7 +86,7 @@ def test_decisions_loops_and_joins_end_with_the_right_outputs(serving):
 
 def test_a_task_that_takes_longer_than_its_lease_is_kept_by_heartbeats(serving, ledger):
     run_id = serving.submit(long_task(ledger))
-    serving.until_its_lease_was_renewed(run_id, "T")
+    serving.until_leases_were_renewed((run_id, "T"))
     ledger.with_name("until").touch()
     assert serving.outputs(run_id) == [{"out": 0}]
     assert entries(ledger) == ["setup plain", "begun", "done"]

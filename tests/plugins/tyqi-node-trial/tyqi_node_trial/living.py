@@ -8,11 +8,14 @@ import time
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Final
 
 from tyqi_core import Node, Outcome
 from tyqi_core.errors import TaskCancelled
 from tyqi_core.node import Context, Inputs, Outputs
 from tyqi_node_trial.files import append
+
+HALF: Final = 0.5
 
 
 class Counted(Node):
@@ -81,10 +84,11 @@ class Sized(Node):
     def process_batch(
         self, items: Sequence[Inputs], ctxs: Sequence[Context]
     ) -> Sequence[Outputs | Outcome | Exception]:
-        """x of each item, in one go; an error for a negative one alone. Waits for ``gate``, if one is named."""
-        params = ctxs[0].params
-        append(params["file"], f"batch {params['name']} {' '.join(format(item['x'], 'g') for item in items)}")
-        while params["gate"] and not Path(params["gate"]).exists():
+        """x of each item; an error for a negative one alone, a text for 0.5. Waits for ``gate``, if one is named."""
+        names = "+".join(sorted({ctx.params["name"] for ctx in ctxs}))
+        append(ctxs[0].params["file"], f"{names} {' '.join(sorted(format(item['x'], 'g') for item in items))}")
+        gate = ctxs[0].params["gate"]
+        while gate and not Path(gate).exists():
             time.sleep(0.002)
         return [_sized(item["x"], ctx) for item, ctx in zip(items, ctxs, strict=True)]
 
@@ -92,7 +96,9 @@ class Sized(Node):
 def _sized(x: float, ctx: Context) -> Outputs | Exception:
     if x < 0:
         return ValueError(f"{x:g} is negative")
-    return TaskCancelled("told to stop") if ctx.cancelled else {"value": x}
+    if ctx.cancelled:
+        return TaskCancelled("told to stop")
+    return {"value": "half" if x == HALF else x}
 
 
 class Imports(Node):
