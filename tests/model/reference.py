@@ -82,7 +82,7 @@ class Reference:
 
     def _explicit(self, task: str) -> Iterator[Ref]:
         """What a task reads by its own words."""
-        for written in self.tasks[task].get("inputs", {}).values():
+        for written in written_ports(self.tasks[task]):
             if isinstance(written, str):
                 yield parse_ref(written)
         yield from map(parse_ref, self.whens[task])
@@ -130,7 +130,7 @@ class Reference:
         offers = self._offers_to(task)
         named = [ref for (name, ref), kind in offers.items() if name == port and fits(spec.kind, kind)]
         if not named and spec.required:
-            taken = set(self._explicit(task))
+            taken = {parse_ref(given) for given in written_ports(self.tasks[task]) if isinstance(given, str)}
             unwritten = self.spec[task].inputs.keys() - self.tasks[task].get("inputs", {}).keys()
             taken |= {ref for name, ref in offers if name in unwritten and self._takes(task, name, offers[name, ref])}
             named = [ref for (_, ref), kind in offers.items() if fits(spec.kind, kind) and ref not in taken]
@@ -219,6 +219,11 @@ class Reference:
         """Whether a port is offered exactly once: by one slot, or by a task and, should it fail, its error branch."""
         tails = {tail for tail, _ in providers}
         return len(providers) == 1 or (len(tails) == 1 and "branches" not in self.tasks[tails.pop()])
+
+
+def written_ports(task: Mapping[str, Any]) -> list[Any]:
+    """What is written for ports; a branch rule's expression is no port."""
+    return list(task.get("inputs", {}).values())
 
 
 def _names(value: Any) -> list[str]:

@@ -58,3 +58,14 @@ outputs: {handed: T0.branch.x}
 """
     table = {"T0": (Behaviour(outcome="p"),), "T1": (Behaviour(outcome="p"),)}
     hold_against_the_reference(text, table)
+
+
+def test_an_output_that_a_branch_rule_reads_is_still_a_candidate_for_a_port():
+    text = """
+tasks:
+  T0: {node: t.plain}
+  T1: {node: t.need, predecessor: T0, condition: true, branches: [{when: T0.x > 200, to: T2}, {default: null}]}
+  T2: {node: t.plain, subchain: true}
+outputs: {read: T1.x}
+"""
+    assert hold_against_the_reference(text, {}).outputs["read"] is not None
