@@ -92,8 +92,10 @@ class RabbitServer:
         until = time.monotonic() + PATIENCE_S
         while "memory" not in self.control("eval", "rabbit_alarm:get_alarms()."):
             assert time.monotonic() < until, "rabbitmq-server gives no alarm"
-        yield
-        self.control("set_vm_memory_high_watermark", "0.4")
+        try:
+            yield
+        finally:
+            self.control("set_vm_memory_high_watermark", "0.4")
 
     def close(self) -> None:
         """End it with everything that belongs to it."""

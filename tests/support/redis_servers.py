@@ -78,8 +78,10 @@ class RedisServer:
         """It takes no data for a while."""
         with self.client() as client:
             client.config_set("maxmemory", 1)
-            yield
-            client.config_set("maxmemory", 0)
+            try:
+                yield
+            finally:
+                client.config_set("maxmemory", 0)
 
     def client(self) -> redis.Redis:
         """A client for a test to look with."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from base64 import b64encode
 from collections.abc import Sequence
@@ -53,9 +52,6 @@ class Carrier(Protocol):
     def drop(self) -> None:
         """End a connection that may be broken, without waiting for an answer."""
 
-    def abandon(self) -> None:
-        """In a forked child: free what is inherited without touching what the parent uses."""
-
 
 def carrier_for(app: Celery) -> Carrier:
     """The carrier for the application's broker."""
@@ -77,7 +73,9 @@ class RedisCarrier:
         pipeline = self._client().pipeline(transaction=False)
         for message in messages:
             pipeline.lpush(message.queue, _envelope(message))
-        pipeline.execute()
+        for answer in pipeline.execute(raise_on_error=False):
+            if isinstance(answer, Exception):
+                raise answer  # without the message, which redis-py would tell too
 
     def waiting(self, queue: str) -> int:
         """See :class:`Carrier`."""
@@ -93,9 +91,6 @@ class RedisCarrier:
         self._connection.release()
 
     drop = close
-
-    def abandon(self) -> None:
-        """redis-py leaves alone what another process has opened."""
 
 
 class RabbitCarrier:
@@ -134,13 +129,6 @@ class RabbitCarrier:
     def drop(self) -> None:
         """See :class:`Carrier`."""
         self._connection.collect()
-
-    def abandon(self) -> None:
-        """The client would shut the shared socket down, for the parent too; only the file descriptor is given back."""
-        if self._channel is not None and self._channel.connection is not None:
-            transport = self._channel.connection.transport
-            os.close(transport.sock.detach())
-            transport.sock = None
 
     def _open(self) -> None:
         _opened(self._connection).connection.sock.settimeout(STEP_S)

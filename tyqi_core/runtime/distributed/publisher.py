@@ -146,9 +146,7 @@ class Publisher:
         return BrokerError(f"The broker {broker} did not take a message ({reason})", remedy=_REMEDY)
 
     def after_fork(self) -> None:
-        """Leave the parent's connection to the parent. Called in every forked child."""
-        if self._carrier:
-            self._carrier.abandon()
+        """Leave the parent's connection to the parent, neither used nor closed. Called in every forked child."""
         self._begin()
 
 
