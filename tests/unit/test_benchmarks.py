@@ -29,7 +29,6 @@ SCRIPTS = (
     "short_beside_long",
 )
 ON_REDIS = {"distributed", "many_plugins", "payloads", "settlement", "short_beside_long"}
-ON_WORKERS = {"distributed", "many_plugins", "short_beside_long"}
 PLACE = " (the floor in our place)"
 LIMIT_S = 240
 

@@ -249,8 +249,14 @@ class Expectations:
             self._known[node] = history.recent, history.mean_s
 
     def learn(self, node: str, seconds: float) -> None:
-        """Take in an execution of this process. After many, one counts a sixty-fourth: the mean follows changes."""
-        count, mean = self._known.get(node, (0, 0.0))
+        """Take in an execution of this process. After many, one counts a sixteenth: the mean follows changes.
+
+        One that took many times the mean counts as a few times it: a busy machine interrupts short executions for far
+        longer than they take, and what is expected is what they take.
+        """
+        count, mean = self._known.get(node, _UNKNOWN)
+        if count >= ENOUGH:
+            seconds = min(seconds, _OUTLIER * mean)
         self._known[node] = count + 1, mean + (seconds - mean) / min(count + 1, _MEMORY)
 
     def expected_s(self, node: str) -> float | None:
@@ -259,7 +265,8 @@ class Expectations:
         return mean if count >= ENOUGH else None
 
 
-_MEMORY: Final = 64
+_MEMORY: Final = 16
+_OUTLIER: Final = 4
 _UNKNOWN: Final = (0, 0.0)
 
 
