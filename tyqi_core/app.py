@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from tyqi_core.runtime.context import ProgressListener
-    from tyqi_core.runtime.distributed.boards import Held
     from tyqi_core.runtime.distributed.durations import Durations
     from tyqi_core.runtime.distributed.engine import Engine
     from tyqi_core.runtime.distributed.settling import Messenger
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from tyqi_core.runtime.history import Fields, NodeHistory
     from tyqi_core.runtime.inprocess import InProcessRuntime
     from tyqi_core.runtime.measuring import Tally
+    from tyqi_core.runtime.processes.boards import Held
     from tyqi_core.runtime.record import RunRecord
     from tyqi_core.runtime.replay import Comparison
     from tyqi_core.runtime.run import RunHandle, RunResult

@@ -26,13 +26,13 @@ from celery.worker import state
 
 from tyqi_core.app import open_celery, open_engine, open_node
 from tyqi_core.catalog.catalog import Catalog
-from tyqi_core.runtime.distributed.boards import Board, Held
 from tyqi_core.runtime.distributed.broker import task_name
 from tyqi_core.runtime.distributed.direct import DirectCalls
 from tyqi_core.runtime.distributed.fleet import QUEUES_VARIABLE
 from tyqi_core.runtime.distributed.queues import QUEUES
 from tyqi_core.runtime.distributed.spreading import Stretch
 from tyqi_core.runtime.distributed.taking import Call, Taking
+from tyqi_core.runtime.processes.boards import Board, Held
 from tyqi_core.settings import Settings
 
 if TYPE_CHECKING:

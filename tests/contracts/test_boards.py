@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from tyqi_core.errors import StoreError
-from tyqi_core.runtime.distributed import boards
-from tyqi_core.runtime.distributed.boards import VARIABLE, Board, BoardState, Held, read_boards, remove
+from tyqi_core.runtime.processes import boards
+from tyqi_core.runtime.processes.boards import VARIABLE, Board, BoardState, Held, read_boards, remove
 
 ONE = Held("r1", "T4[3]/T5", 7, "a" * 64, 12.5)
 TWO = Held("r2", "T1", 1, "b" * 64, None)
@@ -24,7 +24,7 @@ TWO = Held("r2", "T1", 1, "b" * 64, None)
 WRITER = """
 import itertools, sys
 from pathlib import Path
-from tyqi_core.runtime.distributed.boards import Board, Held
+from tyqi_core.runtime.processes.boards import Board, Held
 board = Board(Path(sys.argv[1]))
 board.show([])
 print(flush=True)
@@ -34,7 +34,7 @@ for n in itertools.count(1):
 SHOWS = """
 import sys
 from pathlib import Path
-from tyqi_core.runtime.distributed.boards import Board, Held
+from tyqi_core.runtime.processes.boards import Board, Held
 board = Board(Path(sys.argv[1]))
 for n in range(1, int(sys.argv[2]) + 1):
     board.show([Held("r", "T1", n, "p", None)] * 1)

@@ -22,14 +22,14 @@ from redis.retry import Retry
 from redis_servers import redis_binary
 
 from tyqi_core.errors import StoreError, UsageError
-from tyqi_core.runtime.distributed.embedded import EmbeddedRedis, running_url
-from tyqi_core.runtime.distributed.servers import ServerProgram, find_server
+from tyqi_core.runtime.processes.embedded import EmbeddedRedis, running_url
+from tyqi_core.runtime.processes.servers import ServerProgram, find_server
 from tyqi_core.stores.redis import RedisStore
 
 OWNER = """
 import sys
 from pathlib import Path
-from tyqi_core.runtime.distributed.embedded import EmbeddedRedis
+from tyqi_core.runtime.processes.embedded import EmbeddedRedis
 embedded = EmbeddedRedis(Path(sys.argv[1]))
 embedded.start()
 print(embedded.pid, embedded.url, flush=True)

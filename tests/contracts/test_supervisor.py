@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 
 from tyqi_core.errors import UsageError
-from tyqi_core.runtime.distributed.child import Child
-from tyqi_core.runtime.distributed.guard import Guard
-from tyqi_core.runtime.distributed.supervisor import Patience, SupervisionError, Supervisor
+from tyqi_core.runtime.processes.child import Child
+from tyqi_core.runtime.processes.guard import Guard
+from tyqi_core.runtime.processes.supervisor import Patience, SupervisionError, Supervisor
 
 PATIENCE_S = 30.0
 QUICK = Patience(grace_s=PATIENCE_S, backoff_s=0.001, settled_s=1000)
@@ -44,8 +44,8 @@ print("left", left.pid, flush=True)
 STAYS = PARENT + "signal.pause()\n"
 SUPERVISOR = """
 import json, sys
-from tyqi_core.runtime.distributed.child import Child
-from tyqi_core.runtime.distributed.supervisor import Patience, Supervisor
+from tyqi_core.runtime.processes.child import Child
+from tyqi_core.runtime.processes.supervisor import Patience, Supervisor
 children = [Child(name, argv) for name, argv in json.loads(sys.argv[1]).items()]
 Supervisor(children, patience=Patience(grace_s=float(sys.argv[2])), output=1).run()
 print("supervisor | done", flush=True)

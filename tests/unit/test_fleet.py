@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tyqi_core.errors import UsageError
-from tyqi_core.runtime.distributed.board_folder import board_folder
 from tyqi_core.runtime.distributed.fleet import Wanted, gpu_devices, plan_workers, worker_child
 from tyqi_core.runtime.distributed.queues import QUEUES
+from tyqi_core.runtime.processes.board_folder import board_folder
 
 
 def planned(*queues: str, **wanted):
@@ -111,7 +111,7 @@ def test_a_board_is_for_its_user_alone_and_goes_with_its_supervisor(tmp_path):
 
 def test_what_a_killed_supervisor_left_is_removed_and_what_a_living_one_uses_is_not(tmp_path):
     code = (
-        "import os, pathlib, sys\nfrom tyqi_core.runtime.distributed.board_folder import board_folder\n"
+        "import os, pathlib, sys\nfrom tyqi_core.runtime.processes.board_folder import board_folder\n"
         "with board_folder(pathlib.Path(sys.argv[1])): os.kill(os.getpid(), 9)"
     )
     with board_folder(tmp_path) as living:

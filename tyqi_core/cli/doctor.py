@@ -130,7 +130,7 @@ def _workers() -> Iterator[Finding]:
 
 
 def _server_program() -> Finding:
-    from tyqi_core.runtime.distributed.servers import find_server
+    from tyqi_core.runtime.processes.servers import find_server
 
     try:
         program = find_server()

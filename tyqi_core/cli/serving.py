@@ -15,9 +15,9 @@ from tyqi_core.cli.output import say
 from tyqi_core.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
-    from tyqi_core.runtime.distributed.child import Child
     from tyqi_core.runtime.distributed.fleet import WorkerPlan
-    from tyqi_core.runtime.distributed.supervisor import Tick
+    from tyqi_core.runtime.processes.child import Child
+    from tyqi_core.runtime.processes.supervisor import Tick
     from tyqi_core.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -113,8 +113,8 @@ def supervise(
         moved: told of all processes whenever one was started.
     """
     from tyqi_core.app import open_watchdog
-    from tyqi_core.runtime.distributed.supervisor import Patience, Supervisor
     from tyqi_core.runtime.distributed.watchdog import WatchThread
+    from tyqi_core.runtime.processes.supervisor import Patience, Supervisor
 
     told: dict[str, int] = {}
 

@@ -19,9 +19,9 @@ from tyqi_core.cli.serving import check_platform, concurrency_option, devices_op
 from tyqi_core.settings import Settings
 
 if TYPE_CHECKING:
-    from tyqi_core.runtime.distributed.embedded import EmbeddedRedis
     from tyqi_core.runtime.distributed.fleet import WorkerPlan
     from tyqi_core.runtime.distributed.upfile import Up, UpFile
+    from tyqi_core.runtime.processes.embedded import EmbeddedRedis
 
 _REVIVE_S = 0.5
 _NEXT = """\
@@ -51,9 +51,9 @@ def up(queues: str | None, concurrency: int | None, devices: str | None, max_mem
     folder. Other commands in the same folder find it by themselves.
     """
     check_platform()
-    from tyqi_core.runtime.distributed.board_folder import board_folder
     from tyqi_core.runtime.distributed.fleet import Wanted, gpu_devices, plan_workers
     from tyqi_core.runtime.distributed.upfile import held
+    from tyqi_core.runtime.processes.board_folder import board_folder
 
     settings = Settings.load()
     gpus = names(devices) or gpu_devices()
@@ -79,7 +79,7 @@ def _serve(
     settings: Settings,
 ) -> None:
     from tyqi_core.cli.serving import supervise, worker_children
-    from tyqi_core.runtime.distributed.child import Child
+    from tyqi_core.runtime.processes.child import Child
 
     orchestrator = Child("orchestrator", [sys.executable, "-m", "tyqi_core.cli", "orchestrator"])
     workers, described = worker_children(plans, board)
@@ -127,7 +127,7 @@ def _server(settings: Settings) -> Iterator[EmbeddedRedis | None]:
     if settings.redis:
         yield None
         return
-    from tyqi_core.runtime.distributed.embedded import EmbeddedRedis
+    from tyqi_core.runtime.processes.embedded import EmbeddedRedis
 
     with EmbeddedRedis(settings.state / "redis") as server:
         yield server

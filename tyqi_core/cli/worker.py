@@ -41,8 +41,8 @@ def worker(
     """
     check_platform()
     from tyqi_core.cli.serving import supervise, wait_for_store, worker_children
-    from tyqi_core.runtime.distributed.board_folder import board_folder
     from tyqi_core.runtime.distributed.fleet import CPU_QUEUES, Wanted, plan_workers
+    from tyqi_core.runtime.processes.board_folder import board_folder
 
     settings = Settings.load()
     wanted = Wanted(names(queues) or CPU_QUEUES, pool, concurrency, names(devices), max_memory)

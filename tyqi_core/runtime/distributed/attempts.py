@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from tyqi_core.errors import NodeError, TaskCancelled, TyqiError
 from tyqi_core.runtime.context import TaskContext
-from tyqi_core.runtime.distributed.boards import Held
 from tyqi_core.runtime.distributed.library import Part, Task
 from tyqi_core.runtime.distributed.segments import Segment
 from tyqi_core.runtime.instances import Slot
+from tyqi_core.runtime.processes.boards import Held
 from tyqi_core.stores.base import Claim, Settlement
 
 log = logging.getLogger("tyqi.attempts")

@@ -20,7 +20,6 @@ from tyqi_core.errors import InternalError, NodeError, TaskCancelled
 from tyqi_core.node import Node
 from tyqi_core.runtime.distributed.attempts import Attempt, Attempts, Errand, Finished
 from tyqi_core.runtime.distributed.batches import Answer, Batches, execute_batch
-from tyqi_core.runtime.distributed.boards import Held
 from tyqi_core.runtime.distributed.claiming import Claimer
 from tyqi_core.runtime.distributed.durations import Durations
 from tyqi_core.runtime.distributed.extending import Extender
@@ -33,6 +32,7 @@ from tyqi_core.runtime.distributed.upkeep import Upkeep
 from tyqi_core.runtime.endings import Ending, completed, skipped
 from tyqi_core.runtime.execute import Executed, described
 from tyqi_core.runtime.instances import Instances, Slot
+from tyqi_core.runtime.processes.boards import Held
 from tyqi_core.runtime.watch import Watch
 from tyqi_core.scheduler import task_id
 from tyqi_core.stores.base import Settlement

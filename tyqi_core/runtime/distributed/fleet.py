@@ -18,9 +18,9 @@ from typing import Final
 from uuid import uuid4
 
 from tyqi_core.errors import UsageError
-from tyqi_core.runtime.distributed.boards import VARIABLE
-from tyqi_core.runtime.distributed.child import Child
 from tyqi_core.runtime.distributed.queues import QUEUES, queue_class
+from tyqi_core.runtime.processes.boards import VARIABLE
+from tyqi_core.runtime.processes.child import Child
 
 CPU_QUEUES: Final = ("cpu.short", "cpu.long", "cpu.heavy")
 POOLS: Final = ("prefork", "threads", "solo", "gevent", "eventlet")

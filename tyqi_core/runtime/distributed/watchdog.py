@@ -17,10 +17,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, Self
 
 from tyqi_core.errors import TaskTimeout, TyqiError, UsageError
-from tyqi_core.runtime.distributed.boards import BoardState, Held, read_boards, remove
 from tyqi_core.runtime.distributed.library import PlanLibrary, Task
 from tyqi_core.runtime.distributed.settling import Messenger, Settler
 from tyqi_core.runtime.distributed.spreading import Stretch
+from tyqi_core.runtime.processes.boards import BoardState, Held, read_boards, remove
 from tyqi_core.stores.base import Settlement
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tyqi_core.runtime.distributed.relay import Output
-from tyqi_core.runtime.distributed.tether import tethered
+from tyqi_core.runtime.processes.relay import Output
+from tyqi_core.runtime.processes.tether import tethered
 
 _STEP_S: Final = 0.005
 _GONE_S: Final = 2.0

@@ -23,8 +23,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tyqi_core.errors import StoreError, UsageError
-from tyqi_core.runtime.distributed.servers import ServerProgram, find_server
-from tyqi_core.runtime.distributed.tether import tethered
+from tyqi_core.runtime.processes.servers import ServerProgram, find_server
+from tyqi_core.runtime.processes.tether import tethered
 
 HOST: Final = "127.0.0.1"
 _STEP_S: Final = 0.02

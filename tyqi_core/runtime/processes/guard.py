@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 from typing import IO
 
-from tyqi_core.runtime.distributed.tether import guard_command
+from tyqi_core.runtime.processes.tether import guard_command
 
 _PATIENCE_S = 5.0
 

@@ -27,7 +27,7 @@ def tethered(argv: Sequence[str]) -> list[str]:
 
 
 def guard_command() -> list[str]:
-    """The command of a guard; see :class:`~tyqi_core.runtime.distributed.guard.Guard`."""
+    """The command of a guard; see :class:`~tyqi_core.runtime.processes.guard.Guard`."""
     return [*_script(), "guard"]
 
 

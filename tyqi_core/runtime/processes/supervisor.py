@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tyqi_core.errors import TyqiError, UsageError
-from tyqi_core.runtime.distributed.child import Child, Running, told
-from tyqi_core.runtime.distributed.guard import Guard
-from tyqi_core.runtime.distributed.relay import Relay
+from tyqi_core.runtime.processes.child import Child, Running, told
+from tyqi_core.runtime.processes.guard import Guard
+from tyqi_core.runtime.processes.relay import Relay
 
 log = logging.getLogger("tyqi.supervisor")
 _WITHOUT_PIDFD_S: Final = 0.2
