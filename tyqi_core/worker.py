@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from socket import gethostname
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
@@ -19,8 +19,9 @@ from celery import signals
 
 from tyqi_core.app import open_celery, open_engine, open_node
 from tyqi_core.catalog.catalog import Catalog
+from tyqi_core.errors import CatalogError
 from tyqi_core.runtime.distributed.boards import Board, Held
-from tyqi_core.runtime.distributed.broker import task_name
+from tyqi_core.runtime.distributed.broker import UNKNOWN_NODE, task_name
 from tyqi_core.runtime.distributed.direct import DirectCalls
 from tyqi_core.runtime.distributed.queues import QUEUES
 from tyqi_core.runtime.distributed.spreading import Stretch
@@ -57,6 +58,7 @@ class Worker:
         for entry in catalog.entries():
             if entry.manifest is not None and entry.state != "broken":
                 self.app.task(self._body(entry.id), name=task_name(entry.id), shared=False)
+        self.app.task(self._body(""), name=UNKNOWN_NODE, shared=False)
 
     def engine(self) -> Engine:
         """The engine of this process; a forked child makes one of its own."""
@@ -76,6 +78,11 @@ class Worker:
             self._engine = None
             self._pid = 0
 
+    def _call(self, node_id: str, inputs: Mapping[str, Any], params: Mapping[str, Any]) -> Any:
+        if not node_id:
+            raise CatalogError("the node that was called is not installed on this worker", code="NO_CAPABLE_WORKER")
+        return self._direct.call(node_id, inputs, params)
+
     @staticmethod
     def _show() -> Callable[[Sequence[Held]], None] | None:
         """Shows what is held to the supervisor, if there is one."""
@@ -91,7 +98,7 @@ class Worker:
             run_id: str | None = None, plan: str = "", *ready: Any, inputs: Any = None, params: Any = None
         ) -> Any:
             if run_id is None:
-                return self._direct.call(node_id, inputs or {}, params or {})
+                return self._call(node_id, inputs or {}, params or {})
             try:
                 stretches = [Stretch.from_json(part) for part in ready]
             except ValueError as error:
