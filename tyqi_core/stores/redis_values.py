@@ -16,7 +16,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tyqi_core.errors import StoreError
+from tyqi_core.errors import ContractViolation, StoreError
 from tyqi_core.failpoints import hit
 from tyqi_core.protocol.codecs import ARRAY, BUNDLE, JSON, OCTETS, TENSOR, Encoded, decode_any, encode_any
 from tyqi_core.scheduler import Export, Place
@@ -26,6 +26,8 @@ from tyqi_core.stores.redis_scripts import translated
 INLINE: Final = 16_384
 """Bytes up to which a value travels within the call; larger ones are written before it, as a payload."""
 INLINE_ELEMENTS: Final = 64
+LARGEST: Final = 512 * 1024 * 1024
+"""Bytes that Redis keeps in one place; it would end the connection of whoever sends more."""
 STAGED_MS: Final = 3_600_000
 """How long a payload lives that no call took over."""
 _CHUNK: Final = 500
@@ -42,10 +44,20 @@ def encoded(value: Any) -> bytes:
     """A value as the store keeps it.
 
     Raises:
-        ContractViolation: no port can hold it.
+        ContractViolation: no port can hold it, or it is larger than the store keeps (``VALUE_TOO_LARGE``).
     """
     media_type, data = encode_any(value)
+    _check_size(len(data))
     return _LETTERS[media_type] + data
+
+
+def _check_size(size: int) -> None:
+    if size >= LARGEST:
+        raise ContractViolation(
+            f"a value of {size} bytes is larger than what the store keeps, {LARGEST} bytes",
+            code="VALUE_TOO_LARGE",
+            remedy="Return it in parts, or smaller: cropped, of a narrower type, as a list.",
+        )
 
 
 def decoded(raw: bytes) -> Any:
