@@ -22,7 +22,7 @@ from typing import Any, Self, TYPE_CHECKING
 from rabbit_servers import RabbitServer
 from redis_servers import RedisServer
 
-from tyqi_core.app import Project, open_sweeper, open_watchdog
+from tyqi_core.app import Project, open_messenger, open_watchdog
 from tyqi_core.catalog.catalog import Catalog
 from tyqi_core.client import Client
 from tyqi_core.failpoints import VARIABLE as FAILPOINT
@@ -30,10 +30,12 @@ from tyqi_core.runtime.distributed.boards import VARIABLE as BOARD
 from tyqi_core.runtime.distributed.boards import Held, read_boards
 from tyqi_core.runtime.distributed.child import Child
 from tyqi_core.runtime.distributed.supervisor import Patience, Supervisor
+from tyqi_core.runtime.distributed.sweeper import Sweeper
 from tyqi_core.runtime.distributed.watchdog import EVERY_S
 from tyqi_core.runtime.inprocess import InProcessRuntime
 from tyqi_core.runtime.run import RunResult
 from tyqi_core.settings import Settings
+from tyqi_core.stores.redis import Options, RedisStore
 from tyqi_core.workflow.compiler import compile_text
 
 if TYPE_CHECKING:
@@ -122,6 +124,7 @@ class Workforce:
         crews: the workers.
         watched: whether a watchdog ends what does not get on.
         lease_s: how long a worker may be silent.
+        deaths: after how many lost workers a task is quarantined.
     """
 
     def __init__(
@@ -132,6 +135,7 @@ class Workforce:
         *crews: Crew,
         watched: bool = True,
         lease_s: float = LEASE_S,
+        deaths: int = Options.deaths,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.state, self.broker = state, broker
@@ -142,7 +146,7 @@ class Workforce:
             folder / "state", redis=state.url, broker=broker.url, lease_s=lease_s, grace_s=GRACE_S, shared_memory=False
         )
         self._crews = crews or (Crew(),)
-        self._watched = watched
+        self._watched, self._deaths = watched, deaths
         self._opened = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -163,7 +167,8 @@ class Workforce:
         self._opened.close()
 
     def _sweeper(self) -> tuple[Callable[[], None], Callable[[], None]]:
-        sweeper = open_sweeper(self.settings)
+        options = Options(lease_s=self.settings.lease_s, grace_s=GRACE_S, deaths=self._deaths)
+        sweeper = Sweeper(RedisStore.connect(self.state.url, options), open_messenger(self.settings))
 
         def run() -> None:
             sweeper.run()
@@ -180,6 +185,11 @@ class Workforce:
         """The process of a worker; waits for it to be there."""
         eventually(lambda: name in self.supervisor.pids, self.log)
         return self.supervisor.pids[name]
+
+    def orphans(self) -> int:
+        """How many values lie in the store that workers had written when they died; they expire."""
+        with self.state.client() as client:
+            return sum(_is_staged(client, key) for key in client.scan_iter(PREFIX + b"p:*"))
 
     def held(self) -> Mapping[int, Sequence[Held]]:
         """Process -> what it says that it executes."""
@@ -363,15 +373,15 @@ inputs: {x: {type: json, schema: {type: number}}}
 tasks:
   T1: {node: trial.add, inputs: {x: $input.x}, params: {plus: 1}}
   T2: {node: trial.decide, inputs: {x: $input.x}, condition: true, branches: {a: A, b: B1, none: null}, successor: [J]}
-  A: {node: trial.ledger, subchain: true, inputs: {x: T2.value}, params: {pause_ms: PAUSE}}
+  A: {node: trial.ledger, subchain: true, inputs: {x: T2.value}, params: {pause_ms: PAUSE, file: "FILE"}}
   B1: {node: trial.scale, subchain: true, inputs: {x: T2.value}, successor: [B2]}
-  B2: {node: trial.ledger, inputs: {x: B1.value}, params: {pause_ms: PAUSE}}
+  B2: {node: trial.ledger, inputs: {x: B1.value}, params: {pause_ms: PAUSE, file: "FILE"}}
   F:
     node: trial.items
     inputs: {n: {value: 4}}
     foreach: {over: items, as: one, body: I, collect: {all: I2.sum}}
     successor: [G]
-  I: {node: trial.ledger, subchain: true, inputs: {x: $item.one}, params: {pause_ms: PAUSE}, queue: io}
+  I: {node: trial.ledger, subchain: true, inputs: {x: $item.one}, params: {pause_ms: PAUSE, file: "FILE"}, queue: io}
   I2: {node: trial.add, inputs: {x: I.value, y: $input.x}}
   G: {node: trial.total, inputs: {values: F.each.all}}
   P: {node: trial.picture, inputs: {x: T1.sum}, params: {side: 100}, queue: io}
@@ -383,6 +393,6 @@ outputs: {both: J.both, all: F.each.all, mean: L.mean, end: K.both}
 """A decision, its branches, a foreach, joins, a value too large for a message; two queues."""
 
 
-def mix(pause_ms: float = 0) -> str:
-    """The project, with tasks that take up to four times ``pause_ms``."""
-    return MIX.replace("PAUSE", f"{pause_ms:g}")
+def mix(pause_ms: float = 0, ledger: str = "") -> str:
+    """The project; some tasks take up to four times ``pause_ms`` and write down that they began and ended."""
+    return MIX.replace("PAUSE", f"{pause_ms:g}").replace("FILE", ledger)
