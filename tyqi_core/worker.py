@@ -16,7 +16,7 @@ if __name__ == "__main__":
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from socket import gethostname
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,8 @@ from celery.worker import state
 
 from tyqi_core.app import open_celery, open_engine, open_node
 from tyqi_core.catalog.catalog import Catalog
-from tyqi_core.runtime.distributed.broker import task_name
+from tyqi_core.errors import CatalogError
+from tyqi_core.runtime.distributed.broker import UNKNOWN_NODE, task_name
 from tyqi_core.runtime.distributed.direct import DirectCalls
 from tyqi_core.runtime.distributed.fleet import QUEUES_VARIABLE
 from tyqi_core.runtime.distributed.queues import QUEUES
@@ -66,6 +67,7 @@ class Worker:
         for entry in catalog.entries():
             if entry.manifest is not None and entry.state != "broken":
                 self.app.task(self._body(entry.id), name=task_name(entry.id), shared=False)
+        self.app.task(self._body(""), name=UNKNOWN_NODE, shared=False)
 
     def engine(self) -> Engine:
         """The engine of this process; a forked child makes one of its own."""
@@ -87,6 +89,11 @@ class Worker:
             self._engine = None
             self._pid = 0
 
+    def _call(self, node_id: str, inputs: Mapping[str, Any], params: Mapping[str, Any]) -> Any:
+        if not node_id:
+            raise CatalogError("the node that was called is not installed on this worker", code="NO_CAPABLE_WORKER")
+        return self._direct.call(node_id, inputs, params)
+
     @staticmethod
     def _show() -> Callable[[Sequence[Held]], None] | None:
         """Shows what is held to the supervisor, if there is one."""
@@ -102,7 +109,7 @@ class Worker:
             run_id: str | None = None, plan: str = "", *ready: Any, inputs: Any = None, params: Any = None
         ) -> Any:
             if run_id is None:
-                return self._direct.call(node_id, inputs or {}, params or {})
+                return self._call(node_id, inputs or {}, params or {})
             try:
                 stretches = [Stretch.from_json(part) for part in ready]
             except ValueError as error:

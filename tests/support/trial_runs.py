@@ -187,7 +187,11 @@ def position(result: RunResult, kind: str, subject: str) -> int:
 @pytest.fixture(scope="session")
 def trial_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds the plugin as pip would install it: its wheel, unpacked."""
-    folder = tmp_path_factory.mktemp("trial")
+    return install_plugin(tmp_path_factory.mktemp("trial"))
+
+
+def install_plugin(folder: Path) -> Path:
+    """Unpack the plugin's wheel below an empty folder; returns what is to be put on the path."""
     command = (sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder))
     subprocess.run(command, cwd=PLUGIN, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from tyqi_core.errors import ContractViolation
 from tyqi_core.protocol.codecs import ARRAY, BUNDLE, JSON, OCTETS, TENSOR, Encoded, decode_any, encode_pieces
 from tyqi_core.protocol.pieces import Buffer
 from tyqi_core.scheduler import Export, Place
@@ -26,6 +27,8 @@ from tyqi_core.stores.redis_scripts import translated
 INLINE: Final = 16_384
 """Bytes up to which a value travels within the call; larger ones are written before it, as a payload."""
 INLINE_ELEMENTS: Final = 64
+LARGEST: Final = 512 * 1024 * 1024
+"""Bytes that Redis keeps in one place; it would end the connection of whoever sends more."""
 _LETTERS: Final = {JSON: b"j", OCTETS: b"o", ARRAY: b"a", TENSOR: b"t", BUNDLE: b"b"}
 _TYPES: Final = {letter: media_type for media_type, letter in _LETTERS.items()}
 
@@ -39,10 +42,20 @@ def encoded(value: Any) -> Sequence[Buffer]:
     """A value as the store keeps it, in pieces.
 
     Raises:
-        ContractViolation: no port can hold it.
+        ContractViolation: no port can hold it, or it is larger than the store keeps (``VALUE_TOO_LARGE``).
     """
     media_type, pieces = encode_pieces(value)
+    _check_size(sum(map(len, pieces)))
     return (_LETTERS[media_type], *pieces)
+
+
+def _check_size(size: int) -> None:
+    if size >= LARGEST:
+        raise ContractViolation(
+            f"a value of {size} bytes is larger than what the store keeps, {LARGEST} bytes",
+            code="VALUE_TOO_LARGE",
+            remedy="Return it in parts, or smaller: cropped, of a narrower type, as a list.",
+        )
 
 
 def decoded(raw: Raw) -> Any:

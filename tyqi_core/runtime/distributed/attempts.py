@@ -122,7 +122,7 @@ class Attempts:
             self._tell()
 
     def rest(self) -> None:
-        """If nothing is held any more, the supervisor must not think that this process is stuck with something."""
+        """If nothing is held any more, let the supervisor know: it would think that this process is stuck with it."""
         with self._lock:
             if self._shows_some and not self._held:
                 self._tell()

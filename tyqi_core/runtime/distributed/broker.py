@@ -18,6 +18,8 @@ from tyqi_core.errors import UsageError
 from tyqi_core.runtime.distributed.queues import check_queue
 
 TASK_PREFIX: Final = "tyqi.node."
+UNKNOWN_NODE: Final = "tyqi.unknown"
+"""The task that performs messages for nodes which a worker does not have: it says so in their run."""
 
 CONSUMER_TIMEOUT_MS: Final = 31 * 86_400_000
 """How long RabbitMQ lets a task run before it calls its worker lost: longer than any task may be given (30 days)."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from queue import Empty
 from types import MethodType
@@ -23,6 +23,8 @@ from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer import Tasks
+
+from tyqi_core.runtime.distributed.broker import TASK_PREFIX, UNKNOWN_NODE
 
 _logger = logging.getLogger(__name__)
 
@@ -54,8 +56,11 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # celery has no types
     def create_task_handler(self, **options: Any) -> Callable[[Any], None]:
         """Celery's handler, which drops a message that it cannot read."""
         handle = super().create_task_handler(**options)
+        tasks = self.app.tasks
 
         def handle_or_drop(message: Any) -> None:
+            if isinstance(message.headers, dict) and _is_unknown_node(message.headers.get("task"), tasks):
+                message.headers["task"] = UNKNOWN_NODE
             try:
                 handle(message)
             except _MALFORMED as fault:
@@ -102,6 +107,11 @@ def _reconnecting(loop: Callable[..., Any]) -> Callable[..., Any]:
             raise RecoverableConnectionError(str(fault)) from fault
 
     return run
+
+
+def _is_unknown_node(name: object, tasks: Mapping[str, Any]) -> bool:
+    """Whether a message is for a node that is not installed here, and there is something that tells its run so."""
+    return isinstance(name, str) and name.startswith(TASK_PREFIX) and name not in tasks and UNKNOWN_NODE in tasks
 
 
 def _limit_to_idle(qos: Any, pool: Any) -> None:

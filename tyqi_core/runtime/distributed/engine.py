@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from tyqi_core.catalog.catalog import Catalog
 from tyqi_core.errors import InternalError, NodeError, TaskCancelled
+from tyqi_core.failpoints import hit
 from tyqi_core.node import Node
 from tyqi_core.runtime.distributed.attempts import Attempt, Attempts, Errand, Finished
 from tyqi_core.runtime.distributed.batches import Answer, Batches, execute_batch
@@ -107,6 +108,7 @@ class Engine:
         finally:
             self._errands.discard(errand)
             self._claimer.leave(errand)
+        hit("CP12")
 
     def close(self) -> None:
         """An orderly end: nothing is performed any more, nodes are torn down."""

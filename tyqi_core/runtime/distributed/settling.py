@@ -9,6 +9,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from tyqi_core.errors import BrokerError, NodeError, StoreError, TaskCancelled
+from tyqi_core.failpoints import hit
 from tyqi_core.runtime.distributed.attempts import Finished
 from tyqi_core.runtime.distributed.library import LoadedPlan, Task
 from tyqi_core.runtime.distributed.publisher import Publisher, Wakeup
@@ -56,6 +57,7 @@ class Messenger:
         ]
         if not wakeups:
             return
+        hit("CP10")
         try:
             self._publisher.publish(wakeups)
         except BrokerError as error:
