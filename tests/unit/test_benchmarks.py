@@ -10,7 +10,7 @@ import pytest
 from redis_servers import redis_binary
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-SCRIPTS = ("catalog_load", "compile_time", "import_time", "makespan", "memory", "overhead", "settlement")
+SCRIPTS = ("batching", "catalog_load", "compile_time", "import_time", "makespan", "memory", "overhead", "settlement")
 LIMIT_S = 240
 
 
@@ -47,7 +47,7 @@ def test_help_shows_how_the_benchmark_is_called(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_json_prints_one_document_of_cases(name: str) -> None:
-    if name == "settlement":
+    if name in ("batching", "settlement"):
         redis_binary()
     document = json.loads(call(name, "--tiny", "--json"))
     assert document.keys() == {"machine", "cases"}
