@@ -221,6 +221,29 @@ def test_looking_at_a_group_claims_and_puts_off_nothing(store, clock):
     assert waiting(store) == [("A", 0, None)], "telling of a task takes it from no group either"
 
 
+def test_what_somebody_is_about_to_claim_is_told_to_nobody_else_for_a_moment(store, clock):
+    for run in ("one", "two", "three"):
+        store.accept(run, {}, TWO, {}, groups={"A": GROUP})
+    assert [due.run_id for due in store.waiting(GROUP, 3, least=4, most=2)] == ["one", "three", "two"], (
+        "too few to hide"
+    )
+    assert len(store.waiting(GROUP, 3, least=3, most=2)) == 3
+    assert [due.run_id for due in store.waiting(GROUP)] == ["two"]
+    assert isinstance(store.claim_for("w", "one", "A", ()), Claim), "hidden is not claimed"
+    clock.pass_s(1)
+    assert [due.run_id for due in store.waiting(GROUP)] == ["two", "three"]
+
+
+def test_a_task_that_was_lost_from_its_group_is_found_again_when_it_is_told_of(store, clock, redis_client):
+    store.accept("run", {}, TWO, {}, groups={"A": GROUP})
+    (index,) = redis_client.scan_iter("*group:*")
+    redis_client.delete(index)
+    assert waiting(store) == []
+    clock.pass_s(GRACE_S)
+    store.take_due()
+    assert waiting(store) == [("A", 0, None)]
+
+
 def test_items_of_a_group_are_one_entry_from_the_first_unclaimed_on(store):
     accept(store)
     opened = Effects((), (Ready("T1[*]/B", 5),))

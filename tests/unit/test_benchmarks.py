@@ -16,6 +16,7 @@ from redis_servers import redis_binary
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 SCRIPTS = (
+    "batching",
     "catalog_load",
     "compile_time",
     "distributed",
@@ -28,7 +29,7 @@ SCRIPTS = (
     "settlement",
     "short_beside_long",
 )
-ON_REDIS = {"distributed", "many_plugins", "payloads", "settlement", "short_beside_long"}
+ON_REDIS = {"batching", "distributed", "many_plugins", "payloads", "settlement", "short_beside_long"}
 PLACE = " (the floor in our place)"
 LIMIT_S = 240
 

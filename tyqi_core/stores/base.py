@@ -363,8 +363,12 @@ class SharedRunStore(RunStore, Protocol):
         """Extend the leases of several attempts (run, instance, token) in one round trip."""
         ...
 
-    def waiting(self, group: str, limit: int = 100) -> Sequence[Due]:
-        """Tasks of a group that wait to be claimed, those that have waited longest first."""
+    def waiting(self, group: str, limit: int = 100, *, least: int = 0, most: int = 0) -> Sequence[Due]:
+        """Tasks of a group that wait to be claimed, those that have waited longest first.
+
+        If there are at least ``least`` of them, the caller is about to claim the first ``most``: for a moment nobody
+        else is told of these, so that processes that serve one group do not reach for the same tasks. It is no claim.
+        """
         ...
 
     def take_due(self, limit: int = 100, grace_s: float | None = None) -> Sequence[Due]:

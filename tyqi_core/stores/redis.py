@@ -44,6 +44,8 @@ __all__ = ["Options", "RedisStore"]
 _FENCED = frozenset({b"FENCED", b"NORUN"})
 """The attempt is not current any more, or its run was forgotten: to whoever executed it that is the same."""
 RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+HIDDEN_MS = 100
+"""How long others are not told of a task that somebody is about to claim."""
 
 
 class RedisStore(RedisReading):
@@ -300,10 +302,11 @@ class RedisStore(RedisReading):
         ]
         return [Beat(answer.decode()) for answer in self.scripts.call_many("beat", calls)] if calls else []
 
-    def waiting(self, group: str, limit: int = 100) -> Sequence[Due]:
+    def waiting(self, group: str, limit: int = 100, *, least: int = 0, most: int = 0) -> Sequence[Due]:
         """Tasks of a group that wait; see :class:`~tyqi_core.stores.base.SharedRunStore`."""
         shards = range(self.options.shards)
-        return [due for shard in shards for due in _due(self.sweep("waiting", shard, group, limit))][:limit]
+        hide = (least, most, HIDDEN_MS)
+        return [due for shard in shards for due in _due(self.sweep("waiting", shard, group, limit, *hide))][:limit]
 
     # -- the sweeper -------------------------------------------------------------------------------------------------
 

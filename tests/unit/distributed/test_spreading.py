@@ -112,9 +112,10 @@ def test_idle_hands_keep_something_whenever_something_may_be_kept(case):
 
 
 @given(cases())
-def test_idle_hands_keep_at_most_one_task_that_may_be_long(case):
-    kept = case.spread(idle=True).keep
-    assert sum(stretch.size for stretch in kept if not case.short(stretch)) <= 1
+def test_idle_hands_keep_at_most_one_task_or_one_batch_that_may_be_long(case):
+    kept = [stretch for stretch in case.spread(idle=True).keep if not case.short(stretch)]
+    assert len(kept) <= 1
+    assert all(stretch.size <= max(1, case.task(stretch).max_batch) for stretch in kept)
 
 
 @given(cases())

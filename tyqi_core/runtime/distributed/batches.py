@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -26,27 +26,41 @@ class Batches:
     Args:
         store: of the runs; its groups tell what waits.
         library: the plans of those runs.
+        pause: waits for so many seconds.
     """
 
-    def __init__(self, store: RedisStore, library: PlanLibrary) -> None:
+    def __init__(self, store: RedisStore, library: PlanLibrary, pause: Callable[[float], None] = time.sleep) -> None:
         self._store = store
         self._library = library
+        self._pause = pause
 
-    def gather(self, part: Part) -> tuple[list[Task], bool]:
+    def gather(self, part: Part, given: Sequence[Task] = ()) -> tuple[list[Task], bool]:
         """The tasks to claim for one batch, and whether more of the group wait.
 
         If the batch would not be full, others are waited for once, for as long as the node's manifest allows.
+
+        Args:
+            part: what the tasks have in common.
+            given: tasks that a message brought together; nobody else was sent them.
         """
         most = part.task.max_batch
-        found = self._waiting(part.group, most)
-        if len(found) < most and part.task.max_wait_ms > 0:
-            time.sleep(part.task.max_wait_ms / 1000)
-            found = self._waiting(part.group, most)
+        if len(given) >= most:
+            return list(given[:most]), False
+        found = self._with(given, part, least=most)
+        if found and len(found) < most and part.task.max_wait_ms > 0:
+            self._pause(part.task.max_wait_ms / 1000)
+            found = self._with(given, part, least=1)
         return found[:most], len(found) > most
 
-    def _waiting(self, group: str, most: int) -> list[Task]:
-        entries = self._store.waiting(group, most + 1)
-        return list(islice((task for due in entries for task in self._tasks(due)), most + 1))
+    def _with(self, given: Sequence[Task], part: Part, least: int) -> list[Task]:
+        """What was given, and what waits beside it. What is taken of that others are not told of."""
+        most = part.task.max_batch
+        room = most - len(given)
+        known = {(task.run_id, task.instance) for task in given}
+        entries = self._store.waiting(part.group, most + 1, least=max(1, least - len(given)), most=room)
+        waiting = (task for due in entries for task in self._tasks(due))
+        others = (task for task in waiting if (task.run_id, task.instance) not in known)
+        return [*given, *islice(others, room + 1)]
 
     def _tasks(self, due: Due) -> Iterator[Task]:
         loaded = self._library.get(due.plan)

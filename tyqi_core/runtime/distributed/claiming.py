@@ -72,6 +72,8 @@ class Claimer:
             return  # the instance is busy; whoever leaves it goes on with the task
         errand.slot = slot
         tasks = self._batch(errand, task, part) if part.group else [task, *self._alike(errand, task, part)]
+        if not tasks:
+            return
         asks = [Ask(one.run_id, one.instance, _wanted(one)) for one in tasks]
         answers = self._settler.insist(lambda: self._store.claim_many(self._worker, asks))
         self.take(errand, list(zip(tasks, answers or (), strict=False)))
@@ -104,10 +106,21 @@ class Claimer:
             return None
 
     def _batch(self, errand: Errand, task: Task, part: Part) -> list[Task]:
-        tasks, more = self._batches.gather(part)
+        tasks, more = self._batches.gather(part, self._siblings(errand, task, part))
         if more:  # look again when this batch is done
             errand.waiting.append(task)
-        return tasks or [task]
+        return tasks
+
+    def _siblings(self, errand: Errand, task: Task, part: Part) -> list[Task]:
+        """The items of a loop that came with this one in a message, for one batch.
+
+        A task that came alone is looked for in its group: mostly it was in a batch that another message led to.
+        """
+        found = [task]
+        with errand.lock:
+            while errand.waiting and len(found) < part.task.max_batch and _items_of_one(errand.waiting[0], task, part):
+                found.append(errand.waiting.popleft())
+        return found if len(found) > 1 else []
 
     def _alike(self, errand: Errand, task: Task, part: Part) -> Iterator[Task]:
         """Further tasks of the same instance that are short enough to be claimed together."""
@@ -124,6 +137,11 @@ class Claimer:
 def _same(other: Task, task: Task, part: Part) -> bool:
     found = other.loaded.capable(other.instance) if other.loaded is task.loaded else None
     return found is not None and found.key == part.key and not found.group
+
+
+def _items_of_one(other: Task, task: Task, part: Part) -> bool:
+    found = other.loaded.capable(other.instance) if other.run_id == task.run_id else None
+    return found is not None and found.group == part.group and other.instance != task.instance
 
 
 def _wanted(task: Task) -> Any:

@@ -5,7 +5,8 @@ The rules
 1.  A task of a queue that this worker does not serve is sent.
 2.  Tasks that are known to be shorter than a hop stay here, up to :data:`KEEP_S` of them; more are sent, as many in
     one message as fill that time, because an idle worker is worth a hop by then.
-3.  Of the others, which may be long, one stays if the worker has nothing else in hand; each of the rest is sent alone.
+3.  Of the others, which may be long, one (or one batch of items) stays if the worker has nothing else in hand; each of
+    the rest is sent alone.
 4.  Items of a loop whose duration nobody knows are sent in :data:`PARTS` messages. Who gets such a message executes
     one item, knows its duration then, and sends on what it should not keep: so chunks adapt to what the items take.
 5.  Of tasks that share batches one message a batch is sent: who gets it looks for what waits in their group.
@@ -117,7 +118,7 @@ def spread(
             kept, rest = stretch.split(max(1, int(room / (seconds + TASK_S)))) if room > 0 else (None, stretch)
             room -= (seconds + TASK_S) * (kept.size if kept else 0)
         elif mine and idle and not found.keep:
-            kept, rest = stretch.split(1)
+            kept, rest = stretch.split(max(1, task.max_batch))
         else:
             kept, rest = None, stretch
         if kept is not None:
