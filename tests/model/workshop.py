@@ -7,6 +7,7 @@ reference tells, whatever the engines believe of how long nodes take.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,11 +16,14 @@ from typing import Any
 from unittest.mock import patch
 from zlib import crc32
 
+from bench import LEASE_S, Bench
+from compare import SETTLED, assert_as_told
 from memory_broker import MemoryBroker
 from numeric import Behaviour  # noqa: TC002 - a module beside this one
-from shared_stores import Clock
-from turns import HeldLine, Turns
-from world import RUN, Case, Driver, Numeric, local_node
+from reference import Reference
+from telling import tell
+from turns import Member, Turns
+from world import RUN, Case, Driver, Numeric, catalog_of, local_node
 
 from tyqi_core.catalog.catalog import Catalog
 from tyqi_core.client import Client
@@ -30,29 +34,13 @@ from tyqi_core.runtime.distributed.settling import Messenger
 from tyqi_core.runtime.distributed.spreading import Stretch
 from tyqi_core.runtime.distributed.sweeper import Sweeper
 from tyqi_core.stores.base import TERMINAL
-from tyqi_core.stores.redis import Options, RedisStore
 from tyqi_core.workflow.compiler import compile_text
 from tyqi_core.workflow.plan import PlanTask
 
-LEASE_S, LONG_S = 30.0, 2000.0
+LONG_S = 2000.0
 MOST_STEPS, MOST_ROUNDS = 20_000, 60
 SERVED = (frozenset({"cpu.short"}), frozenset({"cpu.short", "cpu.long"}))
 SOON_S, RELIEF_S, ENDLESS_S = 0.1, 0.01, 1e6
-
-
-class Bench:
-    """A store on a server, and the turns of the workshop that uses it now."""
-
-    def __init__(self, url: str) -> None:
-        self.clock = Clock()
-        options = Options(lease_s=LEASE_S, grace_s=0.0, deaths=10**6, clock=self.clock)
-        self.store = RedisStore.connect(url, options)
-        self.turns: Turns | None = None
-        self.store.scripts._line = HeldLine(self.store._client, lambda: self.turns)
-        self.client = self.store._client
-
-    def close(self) -> None:
-        self.store.close()
 
 
 @dataclass(frozen=True)
@@ -64,7 +52,7 @@ class Circumstances:
         dressed: some nodes take batches, are not idempotent, or are of another queue.
         slow: some nodes take so long that their threads are relieved of all else.
         loses, doubles: shares of messages.
-        freezes: how likely, at a step, all leases end although threads go on.
+        freezes: how likely, at a step, an engine freezes; all leases end, and later it goes on.
         crashes: how many engines crash.
     """
 
@@ -90,6 +78,7 @@ class Worked(Numeric):
 
     def process(self, inputs: Mapping[str, Any], ctx: Any) -> Any:
         instance = ctx.effect_key.partition("/")[2]
+        self.shop.executions[instance] += 1
         if self.slow:
             self.shop.wait_for_claim(instance, ctx)
         self.tries[instance] = self.shop.tries(instance) - 1
@@ -140,6 +129,10 @@ class Workshop:
         self.engines = [self._engine(number) for number in range(2)]
         self.threads = self.chance.choice([1, 2, 4])
         self.crashes = what.crashes
+        self.frozen: set[Member] = set()
+        self.executions: Counter[str] = Counter()
+        self.attempts: Counter[str] = Counter()
+        self.ended = ""
 
     # ---- what it is made of
 
@@ -202,10 +195,13 @@ class Workshop:
         for _ in range(most):
             self._trouble()
             open_to = self._open_to()
-            if self.turns.members and (not open_to or self.chance.random() < 0.8):
-                self.turns.step()
+            awake = self._awake()
+            if awake and (not open_to or self.chance.random() < 0.8):
+                self.turns.step(self.chance.choice(awake))
             elif open_to:
                 self._deliver(self.chance.choice(open_to))
+            elif self.frozen:
+                self.frozen.clear()
             elif self.status in TERMINAL and not len(self.broker):
                 return
             else:
@@ -216,9 +212,12 @@ class Workshop:
 
     def _open_to(self) -> list[int]:
         """The engines to which a message can be delivered."""
-        if len(self.turns.members) >= self.threads:
+        if len(self._awake()) >= self.threads:
             return []
         return [number for number, queues in enumerate(SERVED) if self.broker.fits(queues)]
+
+    def _awake(self) -> list[Member]:
+        return [member for member in self.turns.members if member not in self.frozen]
 
     def _deliver(self, number: int) -> None:
         engine, message = self.engines[number], self.broker.take(SERVED[number])
@@ -229,7 +228,11 @@ class Workshop:
     def _trouble(self) -> None:
         if self.what.doubles and self.chance.random() < 0.02:
             self._sweep(0.0)
+        if self.frozen and self.chance.random() < 0.2:
+            self.frozen.clear()
         if self.chance.random() < self.what.freezes:
+            frozen = self.chance.choice(self.engines)
+            self.frozen = {member for member in self.turns.members if member.owner is frozen}
             self._sweep(LEASE_S + 1)
         if self.crashes and self.turns.members and self.chance.random() < 0.05:
             self.crashes -= 1
@@ -238,6 +241,7 @@ class Workshop:
     def _crash(self, number: int) -> None:
         engine = self.engines[number]
         self.turns.crash(engine)
+        self.frozen.clear()
         engine.close()
         self.engines[number] = self._engine(number)
 
@@ -271,6 +275,7 @@ class Workshop:
         return {key.decode(): value.decode() for key, value in found.items()}
 
     def settled(self) -> set[str]:
+        """The tasks that the store holds for settled."""
         return {name[2:] for name, text in self.run_fields().items() if name.startswith("t:") and text[0] == "d"}
 
     def left(self) -> set[str]:
@@ -286,6 +291,9 @@ class Workshop:
         assert not under_way, f"{under_way} are left"
         fields = self.run_fields()
         assert fields["live"] == "0"
+        told = {event.subject: event.kind for event in self.client.events(RUN) if event.kind in SETTLED}
+        stopped = {name for name, kind in told.items() if kind == "task.failed"} - self.settled()
+        assert self.settled() == told.keys() - stopped, f"settled are {self.settled()}, events tell of {told}"
         assert not self.turns.members
         self._assert_own(left, own)
         self._assert_payloads(left, own)
@@ -313,7 +321,8 @@ class Workshop:
 
     def _assert_slots(self, left: set[str], own: str) -> None:
         """What is still held is what the store of one process still holds when the same run is complete."""
-        driver = Driver(self.plan, self.catalog, self.case.inputs, self.table)
+        catalog = catalog_of(self.case.nodes, self.table)
+        driver = Driver(self.plan, catalog, self.case.inputs, self.table)
         driver.accept()
         driver.drive(self.chance)
         holders = {key.removeprefix(f"{own}v:") for key in left if key.startswith(f"{own}v:")}
@@ -346,3 +355,39 @@ def workshop(bench: Bench, case: Case, seed: int, what: Circumstances) -> Iterat
             yield shop
         finally:
             shop.close()
+
+
+def hold(bench: Bench, case: Case, seed: int, what: Circumstances) -> None:
+    """A run, held against the reference."""
+    with workshop(bench, case, seed, what) as shop:
+        shop.submit()
+        shop.drive()
+        assert_ends_as_told(shop)
+        if not what.repeats and shop.ended == "completed":
+            assert shop.executions == shop.attempts, f"nodes were executed {shop.executions} times"
+
+
+def hold_stopped(bench: Bench, case: Case, seed: int, what: Circumstances) -> None:
+    """A run that is cancelled somewhere on its way, or fails, and is resumed until it is complete."""
+    chance = Random(seed)  # noqa: S311 - an order, no secret
+    with workshop(bench, case, seed, what) as shop:
+        shop.submit()
+        shop.drive(chance.randrange(60))
+        shop.store.cancel(RUN, give_up=chance.random() < 0.3)
+        shop.drive()
+        while shop.status != "completed":
+            shop.assert_tidy()
+            shop.repair()
+            shop.resume()
+            shop.drive()
+        assert_ends_as_told(shop)
+
+
+def assert_ends_as_told(shop: Workshop) -> None:
+    told = tell(Reference(shop.case.project, shop.case.nodes), shop.case.inputs, shop.table)
+    result = shop.client.result(RUN)
+    shop.ended = result.status
+    shop.attempts = Counter({name: fate.attempts for name, fate in told.fates.items() if fate.attempts})
+    assert_as_told(told, result.status, result.outputs, result.events, repeated=shop.what.repeats)
+    shop.assert_tidy()
+    assert not {key for key in shop.forget() if RUN in key or key.startswith("p:")}

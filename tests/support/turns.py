@@ -51,9 +51,8 @@ class Turns:
         self.members.append(member)
         threading.Thread(target=self._live, args=[member], daemon=True).start()
 
-    def step(self, member: Member | None = None) -> None:
+    def step(self, member: Member) -> None:
         """A thread goes on until its next call, or its end. What it raises is raised here."""
-        member = member or self._chance.choice(self.members)
         member.go.release()
         assert self._back.acquire(timeout=PATIENCE_S), "a thread does not come to its next call"
         if member.ended:
@@ -115,10 +114,14 @@ class HeldLine(Line):
         if turns is not None:
             turns.pause()
         with self._one:
-            answers = super().exchange(commands)
+            answers = self.called(commands)
         if turns is not None:
             turns.applied()
         return answers
+
+    def called(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """The answers; nobody else calls meanwhile."""
+        return super().exchange(commands)
 
     def _connection(self) -> Any:
         return self._shared
