@@ -99,8 +99,7 @@ class Chaos:
                 with server.client() as client:
                     _disconnect(client, ports)
             else:
-                rabbit = server
-                self._help(threading.Thread(target=lambda: rabbit.control("close_all_connections", "chaos")))
+                self._help(threading.Thread(target=server.control, args=("close_all_connections", "chaos")))
 
     def _help(self, helper: threading.Thread) -> None:
         self._helpers = [one for one in self._helpers if one.is_alive()]
@@ -113,7 +112,7 @@ def _ports_of(pid: int) -> Iterator[int]:
     inodes = set()
     for handle in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
-            target = os.readlink(handle)
+            target = str(handle.readlink())
             if target.startswith("socket:["):
                 inodes.add(target[8:-1])
     for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:

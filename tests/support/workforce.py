@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from rabbit_servers import RabbitServer
 from redis_servers import RedisServer
