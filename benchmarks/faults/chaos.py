@@ -99,7 +99,8 @@ class Chaos:
                 with server.client() as client:
                     _disconnect(client, ports)
             else:
-                self._help(threading.Thread(target=server.control, args=("close_all_connections", "chaos")))
+                rabbit = server
+                self._help(threading.Thread(target=rabbit.control, args=("close_all_connections", "chaos")))
 
     def _help(self, helper: threading.Thread) -> None:
         self._helpers = [one for one in self._helpers if one.is_alive()]
