@@ -9,14 +9,12 @@ compiler refuses is a fault of one of the two.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 from numeric import Behaviour, NodeSpec, PortSpec, Ref, fits, parse_ref, words_of
-from world import KINDS, Case, compiled
-
-from tyqi_core.errors import InvalidProject
+from world import KINDS, Case
 
 T = TypeVar("T")
 Draw = Callable[[st.SearchStrategy[T]], T]
@@ -440,36 +438,3 @@ def _seen_input(given: Mapping[str, Any]) -> Seen:
 def cases(draw: Draw[Any], most: int = 16) -> Case:
     """A project of up to ``most`` tasks, the nodes that it names, inputs, and what the nodes do."""
     return Writer(draw, draw(st.integers(1, most) | st.just(most))).case()
-
-
-@st.composite
-def long_cases(draw: Draw[Any]) -> Case:
-    """A case in which, mostly, nothing fails and tasks read constants instead of run inputs: segments are long."""
-    case = draw(cases(24))
-    if draw(st.integers(0, 3)):
-        table = {
-            name: tuple(replace(one, failures=0, wrong=False) for one in ones) for name, ones in case.table.items()
-        }
-        case = replace(case, table=table)
-    if draw(st.integers(0, 3)):
-        tasks = {name: _with_constants(case, body) for name, body in case.project["tasks"].items()}
-        alike = replace(case, project={**case.project, "tasks": tasks})
-        case = alike if _compiles(alike) else case  # a task may be left that nothing leads to
-    return case
-
-
-def _with_constants(case: Case, body: Mapping[str, Any]) -> dict[str, Any]:
-    values = {"$input.n": case.inputs["n"], "$input.seven": 7, "$input.nums": case.inputs["nums"]}
-    inputs = {
-        port: {"value": values[text]} if isinstance(text, str) and text in values else text
-        for port, text in body["inputs"].items()
-    }
-    return {**body, "inputs": inputs}
-
-
-def _compiles(case: Case) -> bool:
-    try:
-        compiled(case)
-    except InvalidProject:
-        return False
-    return True

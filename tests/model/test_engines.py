@@ -5,7 +5,8 @@ from bench import Bench
 from effort import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from projects import cases, long_cases
+from long_projects import long_cases
+from projects import cases
 from workshop import Circumstances, hold, hold_stopped
 
 SEEDS = st.integers(0, 2**32)

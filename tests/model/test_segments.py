@@ -14,7 +14,7 @@ from corners import CASES
 from effort import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from projects import long_cases
+from long_projects import long_cases
 from reference import Reference
 from telling import tell
 from world import RUN, Driver, compiled
