@@ -51,11 +51,18 @@ def stories(events: Sequence[Event]) -> dict[str, Story]:
 
 
 def assert_as_told(
-    told: Told, status: str, outputs: Mapping[str, Any], events: Sequence[Event], *, repeated: bool = False
+    told: Told,
+    status: str,
+    outputs: Mapping[str, Any],
+    events: Sequence[Event],
+    *,
+    repeated: bool = False,
+    segments: bool = False,
 ) -> None:
     """Same tasks executed and skipped, as often, in an order that was allowed, with the same outputs and end.
 
-    With ``repeated``, workers were lost: attempts began more often than that, at times of a clock that was moved.
+    With ``repeated``, workers were lost: attempts began more often than that, at times of a clock that was moved. With
+    ``segments``, tasks may have been executed under the claim of one that had begun before the run failed.
     """
     seen = stories(events)
     times = [event.time_ns for event in events]
@@ -75,6 +82,11 @@ def assert_as_told(
         story.settled_at for name, story in seen.items() if told.fates[name].kind == "stopped" and story.kinds
     )
     late = [name for name, story in seen.items() if max(story.ready_at, story.started_at) > stopped_at]
+    if segments:
+        heads = {
+            times[story.settled_at] for story in seen.values() if story.started_at < stopped_at <= story.settled_at
+        }
+        late = [name for name in late if times[seen[name].ready_at] not in heads]
     assert not late, f"{late} began after the run had failed"
     wrong = {name: value for name, value in outputs.items() if not _so_far(value, told.outputs[name])}
     assert not wrong, f"a stopped run put out {wrong}"

@@ -388,6 +388,6 @@ def assert_ends_as_told(shop: Workshop) -> None:
     result = shop.client.result(RUN)
     shop.ended = result.status
     shop.attempts = Counter({name: fate.attempts for name, fate in told.fates.items() if fate.attempts})
-    assert_as_told(told, result.status, result.outputs, result.events, repeated=shop.what.repeats)
+    assert_as_told(told, result.status, result.outputs, result.events, repeated=shop.what.repeats, segments=True)
     shop.assert_tidy()
     assert not {key for key in shop.forget() if RUN in key or key.startswith("p:")}
