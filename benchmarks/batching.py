@@ -135,7 +135,9 @@ class Bench:
                 self._client.forget(run_id)
             ended += len(half)
             del waiting[: len(half)]
-            waiting += [self._client.submit(self._plans[name], {"image": one}) for _, one in zip(half, left)]
+            waiting += [
+                self._client.submit(self._plans[name], {"image": one}) for _, one in zip(half, left, strict=False)
+            ]
         return ended / (time.perf_counter() - begun)
 
 
