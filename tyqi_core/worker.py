@@ -4,24 +4,30 @@
 
     TYQI_QUEUES=cpu.short celery -A tyqi_core.worker worker -Q cpu.short
 """
-# gevent and eventlet replace sockets, locks and threads before anything else is imported
 
 from __future__ import annotations
 
-if __name__ == "__main__":
+import sys
+
+if __name__ == "__main__":  # gevent and eventlet replace sockets, locks and threads before anything else is imported
     from celery import maybe_patch_concurrency
 
     maybe_patch_concurrency()
+    from tyqi_core.worker import (
+        main as main_of_the_module,
+    )  # a script's own copy of the signals below would double them
+
+    sys.exit(main_of_the_module(sys.argv[1:]))  # type: ignore[func-returns-value]
 
 import logging
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from socket import gethostname
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from celery import signals
+from celery.concurrency.prefork import TaskPool as ForkingPool
 from celery.worker import state
 
 from tyqi_core.app import open_celery, open_engine, open_node
@@ -158,7 +164,13 @@ def __getattr__(name: str) -> Any:
 
 
 def _begin_child(**_: Any) -> None:
-    this_worker().engine()
+    this_worker().engine().warm_up()
+
+
+def _begin(sender: Any = None, **_: Any) -> None:
+    """The worker is ready. A process that forks stays empty: nodes live in its children."""
+    if not isinstance(sender.pool, ForkingPool):
+        this_worker().engine().warm_up()
 
 
 def _end_child(**_: Any) -> None:
@@ -170,6 +182,7 @@ def _end(**_: Any) -> None:
 
 
 signals.worker_process_init.connect(_begin_child)
+signals.worker_ready.connect(_begin)
 signals.worker_process_shutdown.connect(_end_child)
 signals.worker_shutdown.connect(_end)
 
@@ -177,9 +190,3 @@ signals.worker_shutdown.connect(_end)
 def main(arguments: Sequence[str]) -> None:
     """Run ``celery worker`` with these arguments on this module's application."""
     this_worker().app.worker_main(["--quiet", "worker", *arguments])
-
-
-if __name__ == "__main__":
-    from tyqi_core.worker import main as main_of_the_module  # the signals' own copy of this module
-
-    main_of_the_module(sys.argv[1:])

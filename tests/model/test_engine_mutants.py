@@ -167,7 +167,6 @@ def a_follower_that_lacks_a_value_is_given_null(monkeypatch):
 
 
 ENGINE_MUTANTS: dict[str, Mutant] = {
-    "a stopping run takes followers": script("if #inner > 0 and run.status ~= 'running' then", "if false then"),
     "a fenced result is settled": script("task.state == 'e' and task.token == token", "task.state == 'e'"),
     "followers are not held for settled": script("  put(run, 't:' .. one[1], 'd 1 1 0 0 - -')\n", ""),
     "nobody is told that a follower was ready": script("  told(run, 'task.ready', one[1])\n", ""),

@@ -79,6 +79,7 @@ class Catalog:
         self._active: dict[str, type[Node]] = {}
         self._replaced: Mapping[str, str] = {}
         self._lock = RLock()
+        self._importing: dict[str, RLock] = {}
 
     @classmethod
     def load(cls, *, cache: bool = True, disabled: Collection[str] = ()) -> Catalog:
@@ -109,7 +110,8 @@ class Catalog:
         for reference in replaced.values():
             self.find(reference)
         other = Catalog(self._nodes, disabled=self._disabled)
-        other._active, other._lock, other._replaced = self._active, self._lock, dict(replaced)
+        other._active, other._lock, other._importing = self._active, self._lock, self._importing
+        other._replaced = dict(replaced)
         return other
 
     def entries(self) -> Sequence[Entry]:
@@ -161,6 +163,8 @@ class Catalog:
         from tyqi_core.catalog.loading import load_node_class  # noqa: PLC0415 - lists of nodes need no Node class
 
         with self._lock:
+            importing = self._importing.setdefault(manifest.reference, RLock())
+        with importing:  # one lock a node: the import of a large library keeps nobody from another node
             node_class = self._active.get(manifest.reference)
             if node_class is None:
                 node_class = self._active[manifest.reference] = load_node_class(manifest)

@@ -85,6 +85,12 @@ class Instances(Generic[Job]):
         """As :meth:`enter`, for one who does something else while it is busy: nothing is parked."""
         return self._enter(key, manifest, None)
 
+    def has_room(self, key: Key, manifest: Manifest) -> bool:
+        """Whether an instance is not there yet and could be, without any other being torn down for it."""
+        with self._lock:
+            held = sum(slot.memory_mb for slot in self._slots.values())
+            return key not in self._slots and held + manifest.resources.memory_mb <= self._limit
+
     def leave(self, slot: Slot[Job]) -> Job | None:
         """Give the instance back. Returns a parked job, which now must be run by the caller's runtime."""
         with self._lock:

@@ -30,6 +30,7 @@ from tyqi_core.runtime.distributed.pulse import Pulse
 from tyqi_core.runtime.distributed.settling import Messenger, Settler
 from tyqi_core.runtime.distributed.spreading import Stretch
 from tyqi_core.runtime.distributed.upkeep import Upkeep
+from tyqi_core.runtime.distributed.warming import Warming
 from tyqi_core.runtime.endings import Ending, completed, skipped
 from tyqi_core.runtime.execute import Executed, described
 from tyqi_core.runtime.instances import Instances, Slot
@@ -83,6 +84,7 @@ class Engine:
         self._settler = Settler(store, messenger, worker)
         self._upkeep = Upkeep(store, self._settler, messenger, self._attempts, self._errands)
         self._pulse = Pulse(self._upkeep.tick)
+        self._warming = Warming(store, self._library, self._instances, queues, messenger.tell_tasks)
         batches = Batches(store, self._library)
         self._claimer = Claimer(
             store, self._settler, self._instances, self._attempts, batches, durations, self._pulse, worker
@@ -90,12 +92,17 @@ class Engine:
         self._extender = Extender(self._settler, durations, self._instances, queues, self._execute, self._pulse)
         self._finisher = Finisher(self._settler, messenger, self._claimer, self._instances, self._attempts, queues)
 
+    def warm_up(self) -> None:
+        """Build the nodes that recent runs needed, in the background."""
+        self._warming.begin()
+
     def perform(self, run_id: str, digest: str, ready: Sequence[Stretch]) -> None:
         """Do what a message asks for, and what follows from it."""
         loaded = self._library.get(digest)
         if loaded is None or any(task_id(stretch.path) not in loaded.plan.tasks for stretch in ready):
             log.warning("a message for run %s means nothing that is known here; it is dropped", run_id[:100])
             return
+        self._warming.meet(loaded, (task_id(stretch.path) for stretch in ready))
         errand = Errand()
         errand.waiting.extend(Task(run_id, loaded, path) for stretch in ready for path in stretch.instances())
         self._errands.add(errand)
@@ -113,6 +120,7 @@ class Engine:
     def close(self) -> None:
         """An orderly end: nothing is performed any more, nodes are torn down."""
         self._settler.closing.set()
+        self._warming.close()
         self._pulse.close()
         self._instances.close()
 

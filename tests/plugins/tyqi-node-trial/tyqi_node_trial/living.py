@@ -114,6 +114,25 @@ class Imports(Node):
         return {"where": {"device": ctx.device, "visible": visible, "process": os.getpid()}}
 
 
+class Slow(Node):
+    """Is not set up before a file is there."""
+
+    def setup(self, ctx: Context) -> None:
+        """Wait for the file."""
+        self.file = ctx.params["file"]
+        append(self.file, "setup")
+        while not Path(ctx.params["gate"]).exists():
+            time.sleep(0.002)
+
+    def process(self, inputs: Inputs, ctx: Context) -> Outputs:
+        """x."""
+        return {"value": inputs["x"]}
+
+    def teardown(self) -> None:
+        """Say so."""
+        append(self.file, "teardown")
+
+
 class Told(Node):
     """Returns what the framework told it."""
 
