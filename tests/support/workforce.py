@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import redis
 
 PATIENCE_S = 60.0
-LEASE_S, GRACE_S = 1.0, 0.5
+LEASE_S, GRACE_S, DEATHS = 1.0, 0.5, 3
 QUEUES = "cpu.short,io"
 UNDAUNTED = Patience(grace_s=20.0, backoff_s=0.05, longest_backoff_s=0.5, deaths=1_000_000)
 SETTLED = frozenset({"task.completed", "task.skipped"})
@@ -135,7 +135,7 @@ class Workforce:
         *crews: Crew,
         watched: bool = True,
         lease_s: float = LEASE_S,
-        deaths: int = Options.deaths,
+        deaths: int = DEATHS,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.state, self.broker = state, broker
