@@ -1,8 +1,8 @@
 """Building nodes before their tasks come: loading a model takes seconds, and a task should not wait for it.
 
-A process warms what the most recent runs need when it starts, and what a plan needs when it first meets it. One thread
-does so, an instance at a time, and leaves alone whatever a task has built or is building. docs/decisions/0068 says
-why only nodes are warmed that some worker has executed before.
+A process warms what the most recent completed runs needed when it starts, and what a plan needs when it first meets
+it. One thread does so, an instance at a time, and leaves alone whatever a task has built or is building.
+docs/decisions/0068 says why only nodes are warmed that some worker has executed before.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ class Warming:
             return None
 
     def _recent(self) -> None:
-        for digest in dict.fromkeys(run.plan for run in self._store.runs(RUNS)):
+        completed = [run.plan for run in self._store.runs(RUNS) if run.status == "completed"]
+        for digest in dict.fromkeys(completed):
             loaded = self._library.get(digest)
             if loaded is not None and digest not in self._met:
                 self._met.add(digest)
