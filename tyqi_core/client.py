@@ -135,9 +135,12 @@ class Client:
             TimeoutError: the end did not come in time.
             UsageError: there is no such run.
         """
-        if not list(self.wait_for([run_id], timeout)):
-            raise TimeoutError(f"run {run_id} has not ended")
-        return self.result(run_id, events=events)
+        until = None if timeout is None else time.monotonic() + timeout
+        while list(self._told([run_id], until)):
+            result = self.result(run_id, events=events)
+            if result.status in TERMINAL:
+                return result
+        raise TimeoutError(f"run {run_id} has not ended")
 
     def wait_for(self, run_ids: Sequence[str], timeout: float | None = None) -> Iterator[str]:
         """The ids of runs in the order in which they end; stops early when ``timeout`` seconds are over.
@@ -146,6 +149,15 @@ class Client:
             UsageError: one of them is not held.
         """
         until = None if timeout is None else time.monotonic() + timeout
+        left = dict.fromkeys(run_ids)
+        while left and (until is None or time.monotonic() < until):
+            for run_id in self._told(list(left), until):
+                if any(self._ended({run_id: None})):
+                    del left[run_id]
+                    yield run_id
+
+    def _told(self, run_ids: Sequence[str], until: float | None) -> Iterator[str]:
+        """As :meth:`wait_for`, but a run may have been resumed meanwhile: of those the end is told that was before."""
         left = dict.fromkeys(run_ids)
         with self.store.ends(*run_ids) as next_end:
             look = 0.0

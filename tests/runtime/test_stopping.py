@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from trial_runs import completed, entries, executed, position, story, subjects, wait_for
 
@@ -9,14 +11,14 @@ from tyqi_core.errors import UsageError
 
 
 def interrupted(folder, *, stubborn: bool = False) -> str:
-    """T1 and the items run; T2 waits for a file; T3 to T5 follow."""
+    """T1, P and the items run; T2 waits for a file; T3 to T5 follow."""
     note = f'file: "{folder}/ledger.txt"'
     return f"""
 tasks:
   T1: {{node: trial.ledger, inputs: {{x: {{value: 1}}}}, params: {{{note}, name: T1}}, successor: [I]}}
   I: {{node: trial.items, inputs: {{n: {{value: 3}}}}, foreach: {{over: items, body: B, collect: {{all: B.value}}}}, successor: [T2]}}
   B: {{node: trial.ledger, subchain: true, inputs: {{x: $item.item}}, params: {{{note}, name: B}}}}
-  P: {{node: trial.picture, inputs: {{x: T1.value}}}}
+  P: {{node: trial.picture, inputs: {{x: T1.value}}, successor: [T2]}}
   T2: {{node: trial.sleep, inputs: {{x: T1.value}}, params: {{file: "{folder}/sleep.txt", until: "{folder}/go", stubborn: {str(stubborn).lower()}}}}}
   T3: {{node: trial.ledger, inputs: {{x: T2.value}}, params: {{{note}, name: T3}}}}
   D: {{node: trial.decide, inputs: {{x: T3.value}}, condition: true, branches: {{a: A, b: null, none: null}}, successor: [J]}}
@@ -69,6 +71,16 @@ def test_a_resumed_run_has_one_story_from_its_first_start_to_its_end(run, tmp_pa
     ]
     settled = subjects(resumed, "task.completed")
     assert settled == sorted(set(settled)), "no task is settled twice"
+
+
+def test_a_run_cancelled_at_any_moment_is_resumed_to_its_end(run, tmp_path):
+    (tmp_path / "go").touch()
+    for moment_ms in range(0, 48, 4):
+        run_id = run.start(interrupted(tmp_path))
+        time.sleep(moment_ms / 1000)
+        stopped = run.cancel(run_id, grace=0.0 if moment_ms % 3 else 5.0)
+        if stopped.status != "completed":
+            assert completed(run.resume(run_id))["both"] == [1, [0, 1, 2]]
 
 
 def test_a_run_can_be_cancelled_and_resumed_several_times(run, tmp_path):
