@@ -43,7 +43,9 @@ print("left", left.pid, flush=True)
 """
 STAYS = PARENT + "signal.pause()\n"
 SUPERVISOR = """
-import json, sys
+import json, signal, sys
+for number in (signal.SIGINT, signal.SIGHUP):  # whoever runs the tests in the background may have them ignored
+    signal.signal(number, signal.SIG_DFL)
 from tyqi_core.runtime.processes.child import Child
 from tyqi_core.runtime.processes.supervisor import Patience, Supervisor
 children = [Child(name, argv) for name, argv in json.loads(sys.argv[1]).items()]
