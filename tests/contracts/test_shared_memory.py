@@ -15,6 +15,7 @@ import redis
 from redis.connection import HiredisRespSerializer
 
 from tyqi_core.errors import InputError, StoreError
+from tyqi_core.runtime.processes.board_folder import board_folder
 from tyqi_core.scheduler import Change, Effects, Export, Place, Ready
 from tyqi_core.stores.base import Wanted
 from tyqi_core.stores.mapped_files import ALIGNMENT, capacity_of, open_folder
@@ -399,6 +400,14 @@ def test_a_folder_that_a_process_has_open_is_not_removed_by_another_store(connec
     first.close()
     second.payloads.sweep(idle_s=0)
     assert len(list(tmp_path.iterdir())) == 2  # it still holds a payload, and changed today
+
+
+def test_the_boards_of_workers_are_not_taken_for_a_folder_that_was_left(connect, tmp_path):
+    store = connect(tmp_path)
+    accept(store, picture(1))
+    with board_folder(tmp_path) as boards:
+        store.payloads.sweep(idle_s=0)
+        assert boards.is_dir()
 
 
 def test_many_processes_that_open_and_leave_a_folder_end_with_none(tmp_path):

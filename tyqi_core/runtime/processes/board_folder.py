@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 _SHARED: Final = Path("/dev/shm")  # noqa: S108 - in memory; each folder in it is this user's alone
-_PREFIX: Final = "tyqi-board-"
+_PREFIX: Final = "tyqi.board-"
+"""Not ``tyqi-``: so begin the shared memory folders of stores, which are removed when no process has them open."""
 _LOCK: Final = "supervisor"
 
 
