@@ -82,13 +82,6 @@ def test_what_a_later_task_reads_is_written():
     assert worker.merged.effects.changes == (Change("ready:T2", 1, -1),)
 
 
-def test_a_run_that_is_stopping_is_given_the_head_alone():
-    worker = Worker(CHAIN, "T0")
-    worker.execute("T1")
-    assert worker.merged.alone == worker.head
-    assert worker.merged.token == 7
-
-
 def test_a_head_that_nothing_follows_is_settled_as_it_is():
     assert Worker(CHAIN, "T2").merged == Worker(CHAIN, "T2").head
 
