@@ -3,8 +3,8 @@
 Run before a new version of celery, kombu or redis-py is allowed in ``pyproject.toml``. Make an environment for each
 combination to compare, with nothing but these three in it, and name their interpreters::
 
-    python -m venv /tmp/new && /tmp/new/bin/pip install celery==5.7.0 kombu==5.7.0 redis==8.1.0 hiredis
-    python benchmarks/faults/f23_broker_restart.py --python /tmp/new/bin/python --trials 3 --json
+    python -m venv newest && newest/bin/pip install celery==5.7.0 kombu==5.7.0 redis==8.1.0 hiredis
+    python benchmarks/faults/f23_broker_restart.py --python newest/bin/python --trials 3 --json
 
 The script itself runs in the project's environment. It starts and ends brokers of its own; a trial takes 10 to 30 s.
 One case is not our profile: ``redis, late ack`` shows why it is not.

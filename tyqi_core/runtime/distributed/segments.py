@@ -73,10 +73,6 @@ class Segment:
             found.append(self._known[want.place])
         return found
 
-    def skip(self, instance: str) -> None:
-        """Leave a ready task to the store."""
-        self._open.remove(instance)
-
     def add(self, settlement: Settlement, ending: Ending) -> None:
         """A ready task was executed; ``settlement`` is what would settle it by itself."""
         instance = settlement.instance
