@@ -26,6 +26,7 @@ from socket import gethostname
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from billiard.compat import mem_rss
 from celery import signals
 from celery.concurrency.prefork import TaskPool as ForkingPool
 from celery.worker import state
@@ -69,7 +70,8 @@ class Worker:
         self._direct = DirectCalls(lambda node, params: open_node(node, catalog, params))
         self.app: Celery = open_celery(settings, queues)
         watched = settings.remote_control  # who looks on with Celery's tools sees only what Celery hands out
-        self._taking = None if watched or _is_green() else Taking(self.app, queues, _stops)
+        self._taking = None if watched or _is_green() else Taking(self.app, queues, self._ends)
+        self._most_kib = 0
         for entry in catalog.entries():
             if entry.manifest is not None and entry.state != "broken":
                 self.app.task(self._body(entry.id), name=task_name(entry.id), shared=False)
@@ -85,6 +87,17 @@ class Worker:
         assert self._engine is not None  # noqa: S101 - set above; for the type checker
         return self._engine
 
+    def keep_limits(self, tasks: int | None, memory_kib: int | None) -> None:
+        """Return to Celery in time for it to replace this process: it looks at its limits between tasks of its own.
+
+        Args:
+            tasks: how many it may do; a number of somebody's choice counts what Celery hands out, so nothing is taken.
+            memory_kib: how much it may hold.
+        """
+        self._most_kib = memory_kib or 0
+        if tasks != self.app.conf.worker_max_tasks_per_child:
+            self._taking = None
+
     def close(self) -> None:
         """An orderly end of this process: nodes are torn down."""
         self._direct.close()
@@ -99,6 +112,10 @@ class Worker:
         if not node_id:
             raise CatalogError("the node that was called is not installed on this worker", code="NO_CAPABLE_WORKER")
         return self._direct.call(node_id, inputs, params)
+
+    def _ends(self) -> bool:
+        """Whether this process is about to end."""
+        return _stops() or 0 < self._most_kib < mem_rss()
 
     @staticmethod
     def _show() -> Callable[[Sequence[Held]], None] | None:
@@ -163,6 +180,10 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+def _set_up(instance: Any = None, **_: Any) -> None:
+    this_worker().keep_limits(instance.max_tasks_per_child, instance.max_memory_per_child)
+
+
 def _begin_child(**_: Any) -> None:
     this_worker().engine().warm_up()
 
@@ -181,6 +202,7 @@ def _end(**_: Any) -> None:
     this_worker().close()
 
 
+signals.celeryd_after_setup.connect(_set_up)
 signals.worker_process_init.connect(_begin_child)
 signals.worker_ready.connect(_begin)
 signals.worker_process_shutdown.connect(_end_child)

@@ -255,6 +255,29 @@ def test_items_of_a_group_are_one_entry_from_the_first_unclaimed_on(store):
     assert waiting(store) == []
 
 
+@pytest.mark.parametrize("way", ["retry", "release", "reap", "resume"])
+def test_an_item_that_waits_again_does_so_in_the_group_of_its_range(store, clock, way):
+    accept(store)
+    opened = Effects((), (Ready("T1[*]/B", 2),))
+    store.commit_many([settlement("T1", take(store, "T1").token, opened, groups={"T1[*]/B": GROUP})])
+    claims = store.claim_many("w1", asks("T1[0]/B", "T1[1]/B"))
+    assert waiting(store) == []
+    if way == "retry":
+        store.retry("run", "T1[1]/B", claims[1].token, {})
+    elif way == "release":
+        store.release("run", "T1[1]/B", claims[1].token, again=True)
+    elif way == "reap":
+        store.beat("run", "T1[0]/B", claims[0].token, lease_s=LEASE_S * 10)
+        clock.pass_s(LEASE_S + 1)
+        assert store.reap() == 1
+    else:
+        store.fail("run", "T1[1]/B", claims[1].token, {"code": "NODE_ERROR", "message": "it failed"})
+        store.release("run", "T1[0]/B", claims[0].token)
+        store.resume("run")
+    found = [path for path, _, _ in waiting(store)]
+    assert found == (["T1[0]/B", "T1[1]/B"] if way == "resume" else ["T1[1]/B"])
+
+
 def test_a_task_joins_its_group_when_it_becomes_ready_and_leaves_it_when_it_is_claimed(store):
     accept(store, TWO)
     join = Effects((Change("ready:J", 2, -1),))

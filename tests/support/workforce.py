@@ -331,7 +331,15 @@ def leftovers(workforce: Workforce, runs: Mapping[str, Any]) -> list[str]:
     with contextlib.suppress(AssertionError):
         eventually(lambda: not any(workforce.left().values()))
     found = [f"{count} entries in {name}" for name, count in workforce.left().items() if count]
-    return found + [f"key {key.decode()} is left" for key in sorted(workforce.forget(*runs))]
+    left = sorted(workforce.forget(*runs))
+    with workforce.state.client() as client:
+        return found + [f"key {key.decode()} is left{_payload_told(client, key)}" for key in left]
+
+
+def _payload_told(client: redis.Redis, key: bytes) -> str:
+    if client.type(key) != b"hash":
+        return ""
+    return f": n is {client.hget(key, 'n')}, it lives for {client.ttl(key)} s"
 
 
 def settled(result: RunResult) -> Counter[tuple[str, str]]:

@@ -155,9 +155,15 @@ end
 
 -- Entries of the outbox ----------------------------------------------------------------------------------------------
 
--- The index of the group that an entry belongs to: where nodes that take batches find what waits for them.
+-- The range that an entry may be an item of: A[2]/B of A[*]/B.
+local function range_of(entry)
+  return (string.gsub(entry, '%[%d+%]([^%[]*)$', '[*]%1'))
+end
+
+-- The index of the group that an entry belongs to: where nodes that take batches find what waits for them. An item that
+-- waits by itself, since it is tried again, is of the group of its range.
 local function group_of(run, entry)
-  local group = run.grouped and get(run, 'g:' .. entry)
+  local group = run.grouped and (get(run, 'g:' .. entry) or get(run, 'g:' .. range_of(entry)))
   return group and 'group:' .. group
 end
 

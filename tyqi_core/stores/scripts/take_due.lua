@@ -42,7 +42,8 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', outbox, '-inf', now, 'LIMIT'
   else
     redis.call('ZADD', outbox, now + grace * 2 ^ math.min(tonumber(times), 6), member)
     redis.call('HINCRBY', key .. ':w', entry, 1)
-    local group = redis.call('HGET', key, 'g:' .. entry)
+    local groups = redis.call('HMGET', key, 'g:' .. entry, 'g:' .. range_of(entry))
+    local group = groups[1] or groups[2]
     if group then redis.call('ZADD', prefix .. 'group:' .. group, 'NX', now, member) end -- whatever took it out
     local items = redis.call('HGET', key, 'q:' .. entry)
     reply[#reply + 1] = id
