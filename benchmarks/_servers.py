@@ -170,7 +170,9 @@ class Programs:
         return program
 
     def _start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Program:
-        return Program(command, environment, self.folder(name) / "output.txt")
+        folder = self.folder(name)
+        own = {**environment, "TMPDIR": str(folder)}  # a Celery worker that has to be killed leaves a folder there
+        return Program(command, own, folder / "output.txt")
 
     def check(self) -> None:
         """Every program must run."""

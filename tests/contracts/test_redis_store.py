@@ -264,3 +264,29 @@ hit('b')
     child = subprocess.run([sys.executable, "-c", code], env=environment, check=False, capture_output=True, text=True)
     assert float(child.stdout) > 0.2
     assert child.returncode == 70
+
+
+# -- a writer that dies -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [30_000, 300_000])
+@pytest.mark.parametrize("parts", [1, 2, 3, 4])
+def test_a_value_of_which_only_some_parts_were_sent_leaves_nothing_that_lives_for_ever(
+    redis_server, redis_client, monkeypatch, size, parts
+):
+    store = RedisStore.connect(redis_server.url, shared_memory=False)
+    send = redis.Connection.send_packed_command
+
+    def cut_off(self, command, check_health=True):
+        command = list(command)
+        if sum(map(len, command)) < size:
+            return send(self, command, check_health)
+        send(self, command[:parts], check_health)
+        self.disconnect()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(redis.Connection, "send_packed_command", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        store.accept("run", {"image": np.zeros(size, np.uint8)}, ONE, {})
+    store.close()
+    assert [key for key in redis_client.scan_iter("*:p:*") if redis_client.ttl(key) == -1] == []

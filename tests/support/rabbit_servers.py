@@ -147,11 +147,14 @@ class RabbitServer:
         (self._folder / "enabled_plugins").write_text("[].\n", encoding="utf-8")
 
     def _answers(self) -> bool:
+        connection = amqp.Connection(host=f"127.0.0.1:{self.port}", connect_timeout=5)
         try:
-            with amqp.Connection(host=f"127.0.0.1:{self.port}", connect_timeout=5):
-                return True
+            connection.connect()
+            connection.close()
         except (OSError, amqp.AMQPError):
+            connection.collect()  # a server that is just starting may end it in the middle of the handshake
             return False
+        return True
 
     def _last_words(self) -> str:
         return (self._folder / "rabbitmq-server.out").read_text(encoding="utf-8", errors="replace")[-2000:]

@@ -114,7 +114,7 @@ class RedisPayloads:
         for start in range(0, max(1, len(names)), FIELDS_AT_ONCE):
             mapping = {name: b"".join(fields[name]) for name in names[start : start + FIELDS_AT_ONCE]}
             with translated():
-                pipeline = self._client.pipeline(transaction=False)
+                pipeline = self._client.pipeline()  # both or neither: a writer may die between them
                 pipeline.hset(key, mapping={"n": 0, **head, **mapping})
                 pipeline.pexpire(key, STAGED_MS)
                 pipeline.execute()
