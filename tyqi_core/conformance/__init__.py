@@ -1,0 +1,1 @@
+"""The conformance kit: what a node's built wheel must hold to be published, as checks that anybody can run."""

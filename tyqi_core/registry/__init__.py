@@ -1,0 +1,1 @@
+"""The marketplace: one folder that is pip index, catalogue, website and mirror at once."""

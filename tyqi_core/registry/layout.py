@@ -1,0 +1,33 @@
+"""Where things lie in a registry's folder.
+
+==============================================  ================================================================
+``registry.json``                               title and format of the registry: what describes it
+``packages/NAME/VERSION/``                      one release, immutable but for ``state.json``:
+  ``NAME-VERSION-....whl``                      the wheel
+  ``evidence.json``                             what the conformance kit found
+  ``release.json``                              when and by which key it was published
+  ``state.json``                                yanked or quarantined, with the reason; absent if neither
+``simple/``                                     made of the above: PEP 503 pages and PEP 691 documents for pip
+``catalogue.json``, ``index.html``, ``nodes/``  made of the above: the catalogue and the website
+==============================================  ================================================================
+
+``NAME`` is a distribution's normalised name. What is made can be made again at any time by ``tyqi registry build``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+DESCRIPTION: Final = "registry.json"
+PACKAGES: Final = "packages"
+SIMPLE: Final = "simple"
+CATALOGUE: Final = "catalogue.json"
+EVIDENCE: Final = "evidence.json"
+RELEASE: Final = "release.json"
+STATE: Final = "state.json"
+
+
+def release_folder(root: Path, name: str, version: str) -> Path:
+    """The folder of one release."""
+    return root / PACKAGES / name / version
