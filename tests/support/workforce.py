@@ -155,6 +155,7 @@ class Workforce:
             stack.callback(os.close, log)
             self.client = stack.enter_context(Client.connect(self.settings))
             self.watchdog = open_watchdog(self.settings, self._boards, self._end)
+            stack.callback(self.watchdog.close)
             children = [crew.child(self.settings, self._boards) for crew in self._crews]
             ticks = [(EVERY_S, self.watchdog.tick)] if self._watched else []
             self.supervisor = Supervisor(children, patience=UNDAUNTED, output=log, ticks=ticks)
