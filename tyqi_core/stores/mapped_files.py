@@ -24,9 +24,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 from weakref import finalize
 
-import xxhash
-
 from tyqi_core.protocol.pieces import Buffer
+from tyqi_core.stores.checksums import checksum_beside
 from tyqi_core.stores.warm_mappings import WarmMappings
 
 if TYPE_CHECKING:
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
 FILE_NAME: Final = re.compile(r"[0-9a-f]{24}\.\d{1,15}")
 ALIGNMENT: Final = 64
 _PAGE: Final = 4096
-_CHUNK: Final = 1 << 18
-"""Bytes hashed and written in turn: they are still in the processor's cache for the second."""
 _LOCK_TRIES: Final = 200
 _LOCK_PAUSE_S: Final = 0.005
 _KINDS: Final = ("new", "data", "free")
@@ -252,19 +249,20 @@ class NewFile:
         self.name = path.name
 
     def write(self, pieces: Sequence[Buffer], offset: int) -> str:
-        """Write pieces one behind the other. Returns their xxh3."""
-        found = xxhash.xxh3_64()
-        for chunk in _chunks(pieces):
-            found.update(chunk)
-            self._write(chunk, offset)
-            offset += len(chunk)
-        return found.hexdigest()
+        """Write pieces one behind the other. Returns their checksum."""
+        with checksum_beside(pieces) as found:
+            for piece in pieces:
+                self._put(piece, offset)
+                offset += len(piece)
+        return found.result()
 
-    def _write(self, chunk: Buffer, offset: int) -> None:
-        if self._mapping is not None:
-            self._mapping[offset : offset + len(chunk)] = chunk
+    def _put(self, piece: Buffer, offset: int) -> None:
+        if self._mapping is not None:  # pages that are there already
+            import numpy as np  # noqa: PLC0415  (as above; its copying lets other threads run)
+
+            np.frombuffer(self._mapping, np.uint8)[offset : offset + len(piece)] = np.frombuffer(piece, np.uint8)
             return
-        view = memoryview(chunk)
+        view = memoryview(piece)
         while view:
             written = os.pwrite(self._handle, view, offset)
             offset, view = offset + written, view[written:]
@@ -285,22 +283,6 @@ class NewFile:
             _end(self._handle, self._path)
         fcntl.flock(self._handle, fcntl.LOCK_UN)  # a mapping that is kept shares the descriptor's lock
         os.close(self._handle)
-
-
-def _chunks(pieces: Sequence[Buffer]) -> Iterator[Buffer]:
-    """Small pieces put together, large ones cut."""
-    small: list[Buffer] = []
-    length = 0
-    for piece in pieces:
-        if len(piece) <= _PAGE and length < _CHUNK:
-            small.append(piece)
-            length += len(piece)
-            continue
-        yield b"".join(small)
-        small, length, view = [], 0, memoryview(piece)
-        for start in range(0, len(view), _CHUNK):
-            yield view[start : start + _CHUNK]
-    yield b"".join(small)
 
 
 def remove_unused(path: Path, *, older_than_s: float) -> bool:

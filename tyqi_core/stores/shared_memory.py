@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
-import xxhash
-
 from tyqi_core.errors import InputError
 from tyqi_core.failpoints import hit
+from tyqi_core.stores.checksums import checksum
 from tyqi_core.stores.payloads import STAGED_MS, Fields, Raw, RedisPayloads, Spot, Staged, gone
 from tyqi_core.stores.redis_scripts import Scripts, translated
 
@@ -244,7 +243,7 @@ class SharedMemoryPayloads(RedisPayloads):
             return None
         if len(part) != spot.length:
             raise _damaged(spot)
-        if fresh and xxhash.xxh3_64_hexdigest(part) != spot.checksum:
+        if fresh and checksum([part]) != spot.checksum:
             raise _damaged(spot)
         _remember(self._verified, spot, None)
         return part
