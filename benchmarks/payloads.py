@@ -22,6 +22,8 @@ sys.path.insert(0, str(REPOSITORY))
 GOAL_MS = {"25 MiB": 10.0, "1080p frame": 5.0}
 SIZES = {"25 MiB": (25 << 20,), "1080p frame": (1080, 1920, 3)}
 STEP = 1 << 20
+BLOCK, WARM_UP = 10, 2
+"""Hand-overs in a row over one of the two, so that neither finds the caches full of what the other has moved."""
 
 
 class Reader:
@@ -88,13 +90,15 @@ def handed(store, reader, array, turn):
 def measured(name, shape, workers, repetitions):
     import numpy as np  # noqa: PLC0415
 
-    array = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    pattern = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     samples = {"shared": [], "redis": []}
-    for turn in range(-2, repetitions):
+    for block in range(-(-repetitions // BLOCK)):
         for tier, (store, reader) in workers.items():
-            took = handed(store, reader, array, turn)
-            if turn >= 0:
-                samples[tier].append(took)
+            for turn in range(-WARM_UP, BLOCK):
+                made = pattern + np.uint8(turn + WARM_UP)  # as a node has just made it
+                took = handed(store, reader, made, f"{block}.{turn}")
+                if turn >= 0:
+                    samples[tier].append(took)
     limit = GOAL_MS[name]
     for place, what in enumerate(("", ", processor time")):
         found = {
