@@ -101,6 +101,11 @@ class Examined(Wheel):
         file = f"{self.dist_info}/METADATA"
         return file, self.line_of(file, rf"(?i)^{re.escape(name)}\s*:")
 
+    def requirement(self, text: str) -> tuple[str, int]:
+        """The metadata file, and the line of one ``Requires-Dist`` in it."""
+        file = f"{self.dist_info}/METADATA"
+        return file, self.line_of(file, rf"(?i)^Requires-Dist:\s*{re.escape(text)}\s*$")
+
     def texts(self, *endings: str) -> Iterator[tuple[str, str]]:
         """Its members of these endings as text; what is too large or damaged is left out."""
         for name in self.files:
