@@ -172,7 +172,7 @@ def _show(evidence: Evidence) -> None:
             place = f"{finding.file}:{finding.line}" if finding.line else finding.file
             console.print(_styled(f"{result.check} {place}".rstrip(), _STYLES[result.outcome]))
             text = f"{finding.message}\n{finding.remedy}".rstrip()
-            console.print(Padding(_styled(text), (0, 0, 0, 4)))
+            console.print(Padding(_styled(text), (0, 0, 0, 4), expand=False))
     console.print(_styled(_summary(evidence), "bold"))
 
 
