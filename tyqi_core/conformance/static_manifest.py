@@ -150,10 +150,8 @@ def nothing_is_left_over(wheel: Examined) -> Iterator[Finding]:
 def demands_can_be_met(wheel: Examined) -> Iterator[Finding | Warned]:
     """``requires_tyqi``, ``Requires-Dist`` of the core, ``Requires-Python`` and the manifests' format."""
     for _, problem in _problems(wheel):
-        if problem.code in _CORE:
+        if problem.code in _CORE or problem.code == _NEWER:
             yield of_problem(problem)
-        elif problem.code == _NEWER:
-            yield of_problem(problem, "Check it with a kit that reads this format: upgrade tyqi-core.")
     yield from _python(wheel)
     yield from _core(wheel)
 

@@ -131,8 +131,8 @@ class Examined(Wheel):
         return document if isinstance(document.value, dict) else None
 
 
-def of_problem(problem: Problem, remedy: str = "") -> Finding:
+def of_problem(problem: Problem) -> Finding:
     """What the catalog found wrong with a manifest, as a finding."""
     hint = f" Did you mean '{problem.nearest}'?" if problem.nearest else ""
     message = f"{problem.path}: {problem.message}{hint}" if problem.path != "$" else f"{problem.message}{hint}"
-    return Finding(f"{problem.code}: {message}", problem.file, problem.line, problem.remedy or remedy)
+    return Finding(f"{problem.code}: {message}", problem.file, problem.line, problem.remedy or "")
