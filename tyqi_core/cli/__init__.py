@@ -29,6 +29,7 @@ COMMANDS = {
         "conform",
         "Check the wheel of a node package, and say which tier it reaches.",
     ),
+    "constraints": ("tyqi_core.cli.constraints", "constraints", "Print the host's exact versions for pip."),
     "doctor": ("tyqi_core.cli.doctor", "doctor", "Check the installation and every installed node."),
     "completion": ("tyqi_core.cli.completion", "completion", "Print the completion script of a shell."),
 }
