@@ -65,9 +65,14 @@ def rebuild(folder: RegistryFolder, advance: Callable[[], None] = lambda: None) 
     write_index(folder.root, index_of(found, libraries(folder.root)), quarantined_of(found))
     hit("registry.indexed")
     put(folder.root / layout.CATALOGUE, catalogue_bytes(catalogue))
-    if find_spec(_SITE):
-        import_module(_SITE).write_site(folder.root, catalogue)
+    write_site(folder.root, catalogue)
     return Built(catalogue, problems)
+
+
+def write_site(root: Path, catalogue: Catalogue) -> None:
+    """Write the website, where its part of the package is there."""
+    if find_spec(_SITE):
+        import_module(_SITE).write_site(root, catalogue)
 
 
 def catalogue_bytes(catalogue: Catalogue) -> bytes:

@@ -121,6 +121,18 @@ class RegistryFolder:
             clear_staged(self.root / layout.PACKAGES)
             yield
 
+    @contextmanager
+    def looked_at(self) -> Iterator[None]:
+        """Keep others from changing the folder while it is read, where a lock can be had: not on a read-only disk."""
+        try:
+            with (self.root / layout.LOCK).open("ab"):
+                pass
+        except OSError:
+            yield
+            return
+        with locked(self.root / layout.LOCK):
+            yield
+
     def published(self) -> list[Published]:
         """All releases, by name and then by version, the newest first."""
         found = (release for name in _folders(self.root / layout.PACKAGES) for release in self.releases_of(name.name))
