@@ -23,7 +23,7 @@ from tyqi_core.failpoints import hit
 from tyqi_core.registry import layout
 from tyqi_core.registry.catalogue import Catalogue, Release
 from tyqi_core.registry.files import put
-from tyqi_core.registry.folder import Published, RegistryFolder
+from tyqi_core.registry.folder import Published, RegistryFolder, time_text
 from tyqi_core.registry.index_pages import IndexFile, project_files, root_files
 from tyqi_core.registry.listings import Listed, listed, metadata_path
 
@@ -170,7 +170,7 @@ def _library(root: Path, path: Path) -> tuple[str, IndexFile]:
         raise RegistryError(error.message, code="DAMAGED") from error
     put(metadata_path(path), metadata)
     stat = path.stat()
-    uploaded = datetime.fromtimestamp(int(stat.st_mtime), UTC).isoformat()
+    uploaded = time_text(datetime.fromtimestamp(stat.st_mtime, UTC))
     file = IndexFile(
         wheel.version,
         path.relative_to(root).as_posix(),
