@@ -95,7 +95,7 @@ def last_release(folder: RegistryFolder, name: str, version: str) -> Published |
 
 
 def registry_results(folder: RegistryFolder, wheel: Wheel, *, similar_name: bool = False) -> list[Result]:
-    """What only the registry can judge of a wheel: M04, V01, V02; and, whatever evidence says, M01 of one without nodes."""
+    """What only the registry can judge: M04, V01, V02; and, whatever evidence says, M01 of a wheel without nodes."""
     previous = last_release(folder, wheel.name, wheel.version)
     names = name_findings(wheel.name, [one.name for one in _newest(folder)], similar_name=similar_name)
     named = Result(NAMES_CHECK, "bronze", "failed" if names else "passed", names)
