@@ -128,19 +128,21 @@ def _filled(template: Path, answers: Answers, temporary: Path) -> tuple[str, dic
         raise _Refused("\n".join(told), odd, code="BAD_ANSWER")
     _run_cookiecutter(template, answers, temporary)
     (folder,) = (temporary / "made").iterdir()
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return folder.name, {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+    files = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    # An installer compiles whatever ends in .py, the template's files too; cookiecutter copies what it finds.
+    own = {name.as_posix(): path.read_bytes() for name, path in files.items() if "__pycache__" not in name.parts}
+    return folder.name, own
 
 
 def _run_cookiecutter(template: Path, answers: Answers, temporary: Path) -> None:
-    """In a process of its own, which reads no settings of the user and writes nothing into the home folder."""
+    """In a process of its own, which reads no settings of the user and leaves nothing in home or temporary folders."""
     settings = temporary / "settings.json"
     folders = {"replay_dir": str(temporary / "replay"), "cookiecutters_dir": str(temporary / "templates")}
     settings.write_text(json.dumps(folders), encoding="utf-8")  # JSON is YAML
     options = ["--no-input", "--config-file", str(settings), "--output-dir", str(temporary / "made")]
     command = [sys.executable, "-P", "-m", "cookiecutter", *options, str(template.absolute())]
     command += [f"{question}={answer}" for question, answer in answers.items()]
-    environ = {**os.environ, "PYTHONUTF8": "1"}
+    environ = {**os.environ, "PYTHONUTF8": "1", **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))}
     done = subprocess.run(command, env=environ, capture_output=True, encoding="utf-8", errors="replace", check=False)
     if done.returncode == 0:
         return

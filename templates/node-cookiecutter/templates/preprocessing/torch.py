@@ -1,7 +1,6 @@
 """The node of this package. Its ports and parameters stand in the manifest beside this file."""
 
 import torch
-
 from tyqi_core import Node
 
 
