@@ -174,7 +174,7 @@ def test_the_example_project_runs_and_its_node_does_what_it_says(options, baked,
     assert status == "completed", error
     picture = example(baked, options)
     if options.kind == "preprocessing":
-        assert outputs["image"] == pytest.approx({"mean": 128, "std": 50}, rel=0.1)
+        assert outputs["image"] == pytest.approx({"mean": 128, "std": 30}, rel=0.05)
     elif options.kind == "inference":
         dark = (picture.mean(axis=2) < 110).mean()
         assert outputs["mask"]["mean"] / 255 == pytest.approx(dark, rel=0.1)
