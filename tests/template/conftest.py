@@ -16,6 +16,7 @@ import pytest
 
 from tyqi_core.resources import data_folder
 
+ROOT = Path(__file__).parents[2]
 TEMPLATE = data_folder("templates") / "node-cookiecutter"
 QUESTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
 
@@ -73,6 +74,15 @@ def run(*command: str | Path, cwd: Path, given: str = "", **environ: str) -> Ans
 
 
 @pytest.fixture(scope="session")
+def core_dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel of this very core, as a release would be."""
+    folder = tmp_path_factory.mktemp("core")
+    built = run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT, cwd=folder)
+    assert built.code == 0, built.out + built.err
+    return folder
+
+
+@pytest.fixture(scope="session")
 def bake(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Plain cookiecutter on the template, with none of the user's settings; returns the package's folder."""
     from cookiecutter.main import cookiecutter
@@ -123,5 +133,5 @@ def site(wheels: Mapping[Options, Path], tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="session")
 def with_site(site: Path) -> Mapping[str, str]:
     """Environment variables under which these packages are installed, and the index of nodes is their own."""
-    paths = [str(site), str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    paths = [str(site), str(ROOT), os.environ.get("PYTHONPATH", "")]
     return {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "TYQI_CACHE": str(site / "cache")}

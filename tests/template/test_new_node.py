@@ -219,3 +219,25 @@ def test_without_cookiecutter_the_line_that_installs_it_is_told(tmp_path):
     assert answer.code == 2
     assert "pip install 'tyqi-core[author]'" in answer.err
     assert found(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_the_template_in_an_installed_wheel_gives_the_same_package_although_it_was_compiled(
+    core_dist, tyqi_new_node, tmp_path
+):
+    import compileall
+    import zipfile
+
+    site = tmp_path / "site"
+    with zipfile.ZipFile(next(core_dist.glob("*.whl"))) as wheel:
+        wheel.extractall(site)
+    compileall.compile_dir(site / "tyqi_core" / "_data", quiet=2)  # as pip does
+    assert list(site.rglob("*.pyc"))
+    listed = [
+        json.loads(tyqi_new_node("--no-input", "--json", "--out", out, **environ).out)["files"]
+        for out, environ in (("here", {}), ("there", {"PYTHONPATH": str(site)}))
+    ]
+    assert listed[0] == listed[1]
+    for name in listed[0]:
+        here, there = (tmp_path / out / "tyqi-node-first-look" / name for out in ("here", "there"))
+        assert here.read_bytes() == there.read_bytes()
