@@ -7,7 +7,9 @@ import re
 import sys
 import tomllib
 from collections.abc import Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -158,6 +160,33 @@ def ended(baked, with_site, tmp_path_factory) -> Mapping[str, list]:
     answer = run(sys.executable, "-c", RUN_ALL, *projects, cwd=tmp_path_factory.mktemp("runs"), **with_site)
     assert answer.code == 0, answer.err
     return json.loads(answer.out)
+
+
+@pytest.fixture(scope="module")
+def tested(baked, with_site, tmp_path_factory) -> Mapping[str, list[tuple[str, str]]]:
+    """Package -> what the tests in it came to: name and ``passed``, ``skipped`` or ``failure``. One pytest for all."""
+    pytest.importorskip("tyqi_core.conformance.pytest_plugin", reason="the kit is what a package's tests call")
+    folder = tmp_path_factory.mktemp("tested")
+    known = bool(entry_points(group="pytest11", name="tyqi"))
+    plugin = () if known else ("-p", "tyqi_core.conformance.pytest_plugin")
+    command = (sys.executable, "-m", "pytest", *plugin, "--import-mode=importlib", "--junitxml=told.xml", "-q")
+    settings = ("-p", "no:cacheprovider", "-c", folder / "none.ini", "--rootdir", baked[COMBINATIONS[0]].parent)
+    (folder / "none.ini").write_text("[pytest]\n", encoding="utf-8")
+    run(*command, *settings, *(baked[options] / "tests" for options in OF_ONE_LICENCE), cwd=folder, **with_site)
+    told: dict[str, list[tuple[str, str]]] = {}
+    for case in ET.parse(folder / "told.xml").iter("testcase"):  # noqa: S314 - pytest has written it
+        ended = [part.tag for part in case] or ["passed"]
+        told.setdefault(case.attrib["name"].partition("[")[2].partition(".")[0], []).append(
+            (case.attrib["name"], ended[0])
+        )
+    return told
+
+
+@EACH
+def test_its_own_tests_pass(options, tested):
+    results = tested[options.name.replace("-", "_").replace(".", "_")]
+    assert [one for one in results if one[1] not in ("passed", "skipped")] == []
+    assert [one for one in results if one[1] == "passed"]
 
 
 def example(baked: Mapping[Options, Path], options: Options) -> np.ndarray:
