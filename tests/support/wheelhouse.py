@@ -44,7 +44,8 @@ def _closure(requirements: Iterable[str]) -> dict[str, metadata.Distribution]:
 def _write(folder: Path, distribution: metadata.Distribution) -> None:
     dist_info = next(str(file).split("/")[0] for file in distribution.files or () if file.name == "METADATA")
     tags = [line.partition(": ")[2] for line in (distribution.read_text("WHEEL") or "").splitlines() if "Tag: " in line]
-    path = folder / f"{dist_info.removesuffix('.dist-info')}-{tags[0]}.whl"
+    tag = "-".join(".".join(sorted(set(parts))) for parts in zip(*(one.split("-") for one in tags), strict=True))
+    path = folder / f"{dist_info.removesuffix('.dist-info')}-{tag}.whl"
     write_wheel(path, dist_info, _members(distribution, dist_info))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 from wheelhouse import write_wheelhouse
 
-from tests.template.conftest import Answer, run
+from tests.template.conftest import run
 
 pytestmark = pytest.mark.slow
 
@@ -32,21 +31,10 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder), "PIP_CONFIG_FILE": "/dev/null", "PIP_NO_COMPILE": "1"}
 
 
-@pytest.fixture(scope="module")
-def tox(package: Path, offline: Mapping[str, str]) -> Answer:
-    """How tox ended. It finds the tyqi-core of this checkout although no index has it."""
-    return run(sys.executable, "-m", "tox", "--colored", "no", cwd=package, **offline)
-
-
-def test_tox_passes_with_its_tests_and_its_conformance(tox):
+def test_tox_passes_and_the_wheel_reaches_bronze_at_least(package, offline):
+    tox = run(sys.executable, "-m", "tox", "--colored", "no", cwd=package, **offline)
     assert tox.code == 0, tox.out[-4000:] + tox.err[-2000:]
     assert "py: OK" in tox.out
     assert "conform: OK" in tox.out
     assert re.search(r"\b[1-9]\d* passed", tox.out)
-
-
-def test_the_package_reaches_bronze_at_least(tox, package, offline):
-    checked = run(sys.executable, "-m", "tyqi_core.cli", "conform", package, "--json", cwd=package, **offline)
-    evidence = json.loads(checked.out)
-    assert [one["check"] for one in evidence["results"] if one["outcome"] == "failed"] == []
-    assert evidence["tier"] in ("bronze", "silver", "gold")
+    assert re.search(r"tyqi-node-first-look 0\.1\.0: (bronze|silver|gold) ", tox.out)
