@@ -31,6 +31,7 @@ COMMANDS = {
     ),
     "constraints": ("tyqi_core.cli.constraints", "constraints", "Print the host's exact versions for pip."),
     "registry": ("tyqi_core.cli.registry", "registry", "Publish, find and check nodes in a registry."),
+    "new-node": ("tyqi_core.cli.new_node", "new_node", "Make a package with a node of your own."),
     "doctor": ("tyqi_core.cli.doctor", "doctor", "Check the installation and every installed node."),
     "completion": ("tyqi_core.cli.completion", "completion", "Print the completion script of a shell."),
 }

@@ -1,0 +1,14 @@
+"""The node of this package. Its ports and parameters stand in the manifest beside this file."""
+
+from tyqi_core import Node, Outcome
+
+
+class {{ cookiecutter.__class }}(Node):
+    """Sorts pictures into dark, bright and fine."""
+
+    def process(self, inputs, ctx):
+        """Decide about one picture."""
+        brightness = float(inputs["image"].mean()) / 255
+        if brightness < ctx.params["dark"]:
+            return Outcome("dark", {"brightness": brightness})
+        return Outcome("bright" if brightness > ctx.params["bright"] else "fine", {"brightness": brightness})

@@ -1,0 +1,1 @@
+{% include cookiecutter.kind + '/' + ('torch.py' if cookiecutter.torch else 'numpy.py') %}

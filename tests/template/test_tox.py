@@ -1,0 +1,40 @@
+"""Straight after generation, with no edit, an author's own tools pass: real tox and pip, in fresh environments."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from wheelhouse import write_wheelhouse
+
+from tests.template.conftest import run
+
+pytestmark = pytest.mark.slow
+
+pytest.importorskip("tyqi_core.conformance.pytest_plugin", reason="the kit's plugins are what a package's tests call")
+
+
+@pytest.fixture(scope="module")
+def package(bake: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package of which every answer is the default."""
+    return bake(tmp_path_factory.mktemp("author"))
+
+
+@pytest.fixture(scope="module")
+def offline(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """pip's settings under which it finds what is installed here, but not tyqi-core, and asks no network."""
+    folder = write_wheelhouse(tmp_path_factory.mktemp("wheels"), "tyqi-core[author,images]", "hatchling")
+    next(folder.glob("tyqi_core-*.whl")).unlink()
+    return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder), "PIP_CONFIG_FILE": "/dev/null", "PIP_NO_COMPILE": "1"}
+
+
+def test_tox_passes_and_the_wheel_reaches_bronze_at_least(package, offline):
+    tox = run(sys.executable, "-m", "tox", "--colored", "no", cwd=package, **offline)
+    assert tox.code == 0, tox.out[-4000:] + tox.err[-2000:]
+    assert "py: OK" in tox.out
+    assert "conform: OK" in tox.out
+    assert re.search(r"\b[1-9]\d* passed", tox.out)
+    assert re.search(r"tyqi-node-first-look 0\.1\.0: (bronze|silver|gold) ", tox.out)
