@@ -1,0 +1,76 @@
+"""The part of a node's page that tells how its release fared in the conformance checks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from tyqi_core.conformance.checks import CHECKS
+from tyqi_core.conformance.evidence import Evidence, Result
+from tyqi_core.registry.catalogue import Release
+from tyqi_core.registry.frame import tier_badge
+from tyqi_core.registry.layout import EVIDENCE
+from tyqi_core.registry.markup import Html, joined, tag
+
+CHECK_PAGES: Final = "https://github.com/tyq-i/tyqi-core/blob/main/docs/checks/"
+_ORDER: Final = ("failed", "warned", "passed", "skipped")
+_WORDS: Final = {"failed": "failed", "warned": "warned", "passed": "passed", "skipped": "do not apply"}
+
+
+def evidence_part(release: Release, body: Mapping[str, Any] | None, address: Callable[[Release, str], str]) -> Html:
+    """What was found, check by check.
+
+    Args:
+        release: whose wheel was checked.
+        body: the evidence as it was read; ``None`` if there is none.
+        address: gives the address of a file of the release.
+    """
+    try:
+        evidence = Evidence.from_json(body) if body else None
+    except ValueError:
+        evidence = None
+    if evidence is None or evidence.sha256 != release.sha256:
+        return tag("p", "There is no evidence for this very wheel.", class_="soft")
+    return joined(_summary(evidence, address(release, EVIDENCE)), _told(evidence.results), _all(evidence.results))
+
+
+def _summary(evidence: Evidence, address: str) -> Html:
+    counts = Counter(result.outcome for result in evidence.results)
+    parts = [
+        tag("li", tag("b", str(counts[outcome])), f" {_WORDS[outcome]}", class_=f"outcome {outcome}")
+        for outcome in _ORDER
+        if counts[outcome]
+    ]
+    made = joined(
+        f"Checked by tyqi-core {evidence.kit} on Python {evidence.python}; ", tag("a", "evidence", href=address)
+    )
+    again = joined("; repeat it with ", tag("code", f"tyqi conform {evidence.wheel}"), ".")
+    digest = joined("The wheel's SHA-256 is ", tag("code", evidence.sha256, class_="digest"), ".")
+    return joined(tag("ul", *parts, class_="outcomes"), tag("p", made, again, " ", digest, class_="soft"))
+
+
+def _told(results: Sequence[Result]) -> Html:
+    """Failures and warnings stand open; what passed is folded."""
+    found = [result for outcome in _ORDER[:2] for result in results if result.outcome == outcome]
+    return tag("ul", *map(_line, found), class_="checks") if found else Html("")
+
+
+def _all(results: Sequence[Result]) -> Html:
+    quiet = [result for result in results if result.outcome not in _ORDER[:2]]
+    summary = tag("summary", f"{len(quiet)} checks that passed or do not apply")
+    return tag("details", summary, tag("ul", *map(_line, quiet), class_="checks")) if quiet else Html("")
+
+
+def _line(result: Result) -> Html:
+    known = CHECKS.get(result.check)
+    name = tag("a", result.check, href=CHECK_PAGES + result.check + ".md", rel="noreferrer")
+    findings = [tag("li", str(finding)) for finding in result.findings]
+    figures = ", ".join(f"{key} {value:.3g}" for key, value in result.measured.items())
+    return tag(
+        "li",
+        tag("span", result.outcome, class_=f"outcome {result.outcome}"),
+        joined(name, " ", known.title if known else "", " ", tier_badge(result.tier)),
+        tag("span", figures, class_="soft") if figures else None,
+        tag("ul", *findings) if findings else None,
+    )
