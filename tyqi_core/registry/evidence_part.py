@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Final
 
-from tyqi_core.conformance.checks import CHECKS
+from tyqi_core.conformance.checks import CHECKS, Check
 from tyqi_core.conformance.evidence import Evidence, Result
 from tyqi_core.registry.catalogue import Release
 from tyqi_core.registry.frame import tier_badge
@@ -14,6 +17,7 @@ from tyqi_core.registry.layout import EVIDENCE
 from tyqi_core.registry.markup import Html, joined, tag
 
 CHECK_PAGES: Final = "https://github.com/tyq-i/tyqi-core/blob/main/docs/checks/"
+_KIT: Final = "tyqi_core.conformance.run"
 _ORDER: Final = ("failed", "warned", "passed", "skipped")
 _WORDS: Final = {"failed": "failed", "warned": "warned", "passed": "passed", "skipped": "do not apply"}
 
@@ -33,6 +37,14 @@ def evidence_part(release: Release, body: Mapping[str, Any] | None, address: Cal
     if evidence is None or evidence.sha256 != release.sha256:
         return tag("p", "There is no evidence for this very wheel.", class_="soft")
     return joined(_summary(evidence, address(release, EVIDENCE)), _told(evidence.results), _all(evidence.results))
+
+
+@cache
+def known_checks() -> Mapping[str, Check]:
+    """All checks of the kit, for their titles."""
+    if find_spec(_KIT):
+        import_module(_KIT).checks_of()
+    return CHECKS
 
 
 def _summary(evidence: Evidence, address: str) -> Html:
@@ -63,7 +75,7 @@ def _all(results: Sequence[Result]) -> Html:
 
 
 def _line(result: Result) -> Html:
-    known = CHECKS.get(result.check)
+    known = known_checks().get(result.check)
     name = tag("a", result.check, href=CHECK_PAGES + result.check + ".md", rel="noreferrer")
     findings = [tag("li", str(finding)) for finding in result.findings]
     figures = ", ".join(f"{key} {value:.3g}" for key, value in result.measured.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from html import escape
 from typing import Final
 
@@ -20,7 +21,12 @@ class Html(str):
 
 def shown(text: object) -> Html:
     """Foreign text as HTML: escaped, and without characters that steer what stands beside it."""
-    return text if isinstance(text, Html) else Html(escape(str(text).translate(_HARMLESS)))
+    return text if isinstance(text, Html) else _escaped(str(text))
+
+
+@lru_cache(maxsize=16_384)
+def _escaped(text: str) -> Html:
+    return Html(escape(text.translate(_HARMLESS)))
 
 
 def tag(element: str, *children: object, **attributes: str | bool | None) -> Html:
@@ -38,7 +44,7 @@ def tag(element: str, *children: object, **attributes: str | bool | None) -> Htm
 
 def joined(*children: object) -> Html:
     """Several pieces, one after the other."""
-    return Html("".join(shown(child) for child in children if child is not None))
+    return Html("".join([shown(child) for child in children if child is not None]))
 
 
 def _attribute(pair: tuple[str, str | bool | None]) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set as AbstractSet
 from pathlib import Path
 from typing import Any, Final
 
 from tyqi_core.errors import UsageError
 from tyqi_core.registry import wording
 from tyqi_core.registry.catalogue import Catalogue, Release
+from tyqi_core.registry.evidence_part import known_checks
 from tyqi_core.registry.frame import DATA, LIST_SCRIPT, STYLE, asset, stamped
 from tyqi_core.registry.layout import EVIDENCE, release_folder
 from tyqi_core.registry.list_page import list_page
@@ -37,14 +40,13 @@ def write_site(root: Path, catalogue: Catalogue) -> None:
         OutputError: the folder cannot be written to.
     """
     listed = offers(catalogue)
-    pages = {page_of(offer.id): offer for offer in listed}
     data = catalogue_script(listed)
     texts = {STYLE: asset(STYLE), LIST_SCRIPT: asset(LIST_SCRIPT), DATA: data}
-    found = _Evidence(root)
-    texts |= {name: node_page(offer, catalogue.title, found.of(offer.current.release)) for name, offer in pages.items()}
     texts["index.html"] = list_page(catalogue.title, listed, stamped(DATA, data))
-    write_files(root, _changed(root, texts))
-    _remove_others(root, texts)
+    contents = {name: text.encode() for name, text in texts.items()}
+    changed = {name: data for name, data in contents.items() if not _holds(root / name, data)}
+    write_files(root, changed | _node_pages(root, catalogue.title, listed))
+    _remove_others(root, {page_of(offer.id) for offer in listed})
 
 
 def page_of(node_id: str) -> str:
@@ -88,30 +90,46 @@ def _row(offer: Offer) -> Mapping[str, Any]:
     }
 
 
+def _node_pages(root: Path, title: str, listed: Sequence[Offer]) -> dict[str, bytes]:
+    """The pages that are not there as they should be, which a digest at the end of each tells: of all it is made of."""
+    found, evidence, maker = {}, _Evidence(root), _maker(title)
+    for offer in listed:
+        name, proof = page_of(offer.id), evidence.of(offer.current.release)
+        parts = (maker, repr(offer).encode(), proof)
+        stamp = f"<!-- {hashlib.sha256(b'|'.join(parts)).hexdigest()} -->\n".encode()
+        if not _ends_with(root / name, stamp):
+            found[name] = node_page(offer, title, _parsed(proof)).encode() + stamp
+    return found
+
+
+def _maker(title: str) -> bytes:
+    """Stands for everything but the node that a page depends on: the code, the style, the words for the checks."""
+    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    checks = [f"{name} {check.title}".encode() for name, check in known_checks().items()]
+    return hashlib.sha256(b"|".join([title.encode(), asset(STYLE).encode(), *sources, *checks])).digest()
+
+
 class _Evidence:
-    """The evidence of releases, read once each."""
+    """The evidence of releases, read once each; of those that have none it is empty."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._known: dict[tuple[str, str], Mapping[str, Any] | None] = {}
+        self._known: dict[tuple[str, str], bytes] = {}
 
-    def of(self, release: Release) -> Mapping[str, Any] | None:
+    def of(self, release: Release) -> bytes:
         key = release.name, release.version
         if key not in self._known:
-            self._known[key] = self._read(release_folder(self._root, *key) / EVIDENCE)
+            path = release_folder(self._root, *key) / EVIDENCE
+            self._known[key] = path.read_bytes() if path.is_file() else b""
         return self._known[key]
 
-    def _read(self, path: Path) -> Mapping[str, Any] | None:
-        try:
-            body = json.loads(path.read_bytes())
-        except (OSError, ValueError):
-            return None
-        return body if isinstance(body, dict) else None
 
-
-def _changed(root: Path, texts: Mapping[str, str]) -> dict[str, bytes]:
-    contents = {name: text.encode() for name, text in texts.items()}
-    return {name: data for name, data in contents.items() if not _holds(root / name, data)}
+def _parsed(proof: bytes) -> Mapping[str, Any] | None:
+    try:
+        body = json.loads(proof)
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
 
 
 def _holds(path: Path, data: bytes) -> bool:
@@ -121,7 +139,16 @@ def _holds(path: Path, data: bytes) -> bool:
         return False
 
 
-def _remove_others(root: Path, texts: Mapping[str, str]) -> None:
+def _ends_with(path: Path, stamp: bytes) -> bool:
+    try:
+        with path.open("rb") as file:
+            file.seek(-len(stamp), os.SEEK_END)
+            return file.read() == stamp
+    except OSError:
+        return False
+
+
+def _remove_others(root: Path, pages: AbstractSet[str]) -> None:
     for path in (root / NODES).glob("*.html"):
-        if f"{NODES}/{path.name}" not in texts:
+        if f"{NODES}/{path.name}" not in pages:
             path.unlink(missing_ok=True)
