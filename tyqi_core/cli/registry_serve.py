@@ -11,6 +11,7 @@ import click
 
 from tyqi_core.cli.output import say
 from tyqi_core.errors import UsageError
+from tyqi_core.registry.layout import DESCRIPTION
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -23,12 +24,10 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 @click.option("--port", default=8123, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option(
     "--registry",
-    "folder",
-    default="registry",
-    envvar="TYQI_REGISTRY",
-    show_default=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="The registry's folder.",
+    "given",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="The registry's folder. Default: the setting 'registry' (TYQI_REGISTRY).",
 )
 @click.option(
     "--largest", default=512, show_default=True, type=click.IntRange(1), help="MiB that a publication may have."
@@ -37,7 +36,14 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 @click.option("--new-key", metavar="NAME", help="Make a key for publishing, print it, and do not serve.")
 @click.option("--remove-key", metavar="NAME", help="Make a key worthless, and do not serve.")
 def serve(
-    *, host: str, port: int, folder: Path, largest: int, own_evidence: bool, new_key: str | None, remove_key: str | None
+    *,
+    host: str,
+    port: int,
+    given: Path | None,
+    largest: int,
+    own_evidence: bool,
+    new_key: str | None,
+    remove_key: str | None,
 ) -> None:
     """Offer a registry's folder over HTTP, until Ctrl-C: website, index for pip, and publishing with a key.
 
@@ -45,8 +51,7 @@ def serve(
     """
     from tyqi_core.registry.keys import Keys
 
-    if not folder.is_dir():
-        raise UsageError(f"there is no folder {folder}", code="NO_REGISTRY", remedy="Name it with --registry FOLDER.")
+    folder = _folder(given)
     if new_key is not None:
         click.echo(Keys(folder).new(new_key))
         say(f"This is the key of {new_key}. It is shown this once; who publishes sets TYQI_REGISTRY_KEY to it.")
@@ -56,6 +61,16 @@ def serve(
     else:
         app = _application(folder, largest * 1024 * 1024, trusting=not own_evidence)
         _serve(app, folder, host, port)
+
+
+def _folder(given: Path | None) -> Path:
+    from tyqi_core.settings import Settings
+
+    folder = given or Path(str(getattr(Settings.load(), "registry", "")) or ".")
+    if not (folder / DESCRIPTION).is_file():
+        remedy = "Name its folder: --registry, TYQI_REGISTRY, or 'registry' in tyqi.toml."
+        raise UsageError(f"{folder} is no registry", code="NO_REGISTRY", remedy=remedy)
+    return folder
 
 
 def _application(folder: Path, largest: int, *, trusting: bool) -> Starlette:
@@ -76,7 +91,7 @@ def _serve(app: Starlette, folder: Path, host: str, port: int) -> None:
         say(f"Serving {folder} at http://{shown}:{listener.getsockname()[1]}/; pid {os.getpid()}")
         if host not in LOOPBACK:
             say("Keys travel as they are: put a proxy with TLS in front before others publish over a network.")
-        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, ws="none")
         try:
             uvicorn.Server(config).run(sockets=[listener])
         except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -16,6 +17,7 @@ from tyqi_core.registry.offers import Edition, Offer, state_of
 
 HOME: Final = "../"
 _SCRIPT: Final = "site/node.js"
+_HEADING: Final = re.compile(r"<(/?)h([1-6])(?=[\s>])")
 _NOTHING: Final = Html("")
 _DEVICES: Final = {"cpu": "CPU", "gpu": "GPU", "any": "CPU or GPU"}
 _CAPABILITIES: Final = {
@@ -153,9 +155,15 @@ def _content(offer: Offer, evidence: Mapping[str, Any] | None) -> Html:
         *(_other_major(edition) for edition in offer.other_majors),
         _section("evidence", "Conformance", evidence_part(release, evidence, _in_release)),
         _section("versions", "Versions", _versions(offer)),
-        _section("readme", "README", tag("div", Html(release.readme), class_="readme")) if release.readme else None,
+        _section("readme", "README", _readme(release.readme)) if release.readme else None,
     ]
     return tag("div", *sections, class_="content")
+
+
+def _readme(rendered: str) -> Html:
+    """The README, which was sanitised when it was rendered, with its headings below those of the page."""
+    lower = _HEADING.sub(lambda found: f"<{found[1]}h{min(6, int(found[2]) + 2)}", rendered)
+    return tag("div", Html(lower), class_="readme")
 
 
 def _section(name: str, title: str, *parts: Html) -> Html:

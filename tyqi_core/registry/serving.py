@@ -71,16 +71,16 @@ def application(
         trusting: take the evidence that comes with a wheel; else every wheel is checked here.
         told: hears a line about each publication.
     """
-    door = _Door(root, publish or _registry_publish(), largest, trusting, told)
+    door = _Door(root, publish or _registry_publish, largest, trusting, told)
     routes = [Route("/publish", door.publish, methods=["POST"]), Mount("/", RegistryFiles(root))]
     handlers: Any = {HTTPException: _http_problem, TyqiError: _tyqi_problem}
     return Starlette(routes=routes, middleware=[Middleware(Guarded)], exception_handlers=handlers)
 
 
-def _registry_publish() -> Publish:
-    """Looked up when the server starts, so that one without its parts does not start at all."""
-    found: Publish = import_module("tyqi_core.registry.publishing").publish
-    return found
+def _registry_publish(root: Path, wheel: Path, evidence: Evidence | None = None, *, key: str = "") -> Release:
+    """The registry's own; it brings the conformance kit, which a server that nobody publishes on never needs."""
+    publish: Publish = import_module("tyqi_core.registry.publishing").publish
+    return publish(root, wheel, evidence, key=key)
 
 
 class _Door:

@@ -94,8 +94,9 @@ def negotiated(accept: str) -> str:
     most = max(offers.values())
     if most <= 0:
         raise HTTPException(406)
-    named = [name for name, wish in offers.items() if wish == most and name in wanted]
-    return named[0] if named else "text/html"
+    best = [name for name, wish in offers.items() if wish == most]
+    named = [name for name in best if name in wanted]
+    return named[0] if named else best[-1]
 
 
 def _wish(wanted: Mapping[str, float], name: str) -> float:

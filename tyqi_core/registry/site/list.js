@@ -4,6 +4,7 @@
   "use strict";
   const STEP = 60;
   const SHORT = 10;
+  const NAMES = 6;
   const FACETS = [
     ["category", "Category"], ["input", "Input type"], ["output", "Output type"], ["device", "Device"],
     ["tier", "Tier"], ["licence", "Licence"], ["tag", "Tag"],
@@ -41,7 +42,8 @@
     return { ...node, fields };
   }
 
-  // How well one word fits: the beginning of a word counts twice, a whole word three times. 0: not at all.
+  // How well one word fits: the beginning of a word counts twice, a whole word three times, and the middle of one only
+  // in names, where words are glued together. 0: not at all.
   function fit(node, word) {
     let best = 0;
     for (const [text, weight] of node.fields) {
@@ -49,7 +51,7 @@
         const opens = start === 0 || !/[a-z0-9]/.test(text[start - 1]);
         const end = text[start + word.length];
         const closes = end === undefined || !/[a-z0-9]/.test(end);
-        best = Math.max(best, weight * (opens ? (closes ? 3 : 2) : 1));
+        if (opens || weight >= NAMES) best = Math.max(best, weight * (opens ? (closes ? 3 : 2) : 1));
         if (opens && closes) break;
       }
     }
