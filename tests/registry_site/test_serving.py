@@ -399,6 +399,26 @@ def test_an_address_that_is_none_or_answers_nothing_is_told(wheel):
         send("http://127.0.0.1:9/", wheel, key="k")
 
 
+def test_a_key_is_not_carried_on_to_where_an_address_redirects(wheel):
+    from starlette.applications import Starlette
+    from starlette.responses import RedirectResponse
+    from starlette.routing import Route
+
+    arrived = []
+
+    def elsewhere(request):
+        arrived.append(request.headers)
+        return RedirectResponse("/", 302)
+
+    moved = Route("/publish", lambda _: RedirectResponse("/elsewhere", 302), methods=["POST"])
+    with (
+        served(Starlette(routes=[moved, Route("/elsewhere", elsewhere)])) as address,
+        pytest.raises(TyqiError, match="302"),
+    ):
+        send(address, wheel, key="tyqi_secret")
+    assert arrived == []
+
+
 # ---------------------------------------------------------------------------------------------------------- keys
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from tyqi_core.conformance.evidence import Evidence
 from tyqi_core.errors import TyqiError, UsageError
@@ -43,7 +43,7 @@ def send(url: str, wheel: Path, evidence: Evidence | None = None, *, key: str) -
     headers = {"Authorization": f"Bearer {key}", "Content-Type": content_type}
     request = Request(f"{url.rstrip('/')}/publish", b"".join(pieces), headers, method="POST")  # noqa: S310  (checked above)
     try:
-        with urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310  (checked above)
+        with build_opener(_NoRedirects).open(request, timeout=PATIENCE_S) as answer:
             body: dict[str, Any] = json.loads(answer.read(_LONGEST_ANSWER))
             return body
     except HTTPError as error:
@@ -51,6 +51,13 @@ def send(url: str, wheel: Path, evidence: Evidence | None = None, *, key: str) -
     except (OSError, ValueError, HTTPException) as error:
         remedy = "Check the address, and whether 'tyqi registry serve' runs there."
         raise TyqiError(f"{url} gives no answer: {error}", code="REGISTRY_AWAY", remedy=remedy) from error
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    """A key goes to the address that was named and to no other."""
+
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        """None is followed: the answer is then the error that it is."""
 
 
 def _parts(wheel: Path, evidence: Evidence | None) -> list[Part]:
