@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from listings import catalogue, evidence, listing, release, shelf
 from registry_sites import written
 
 from tyqi_core.errors import UsageError
+from tyqi_core.registry.catalogue import Catalogue
 from tyqi_core.registry.layout import EVIDENCE, release_folder
 from tyqi_core.registry.pages import write_site
 
@@ -21,6 +23,16 @@ def test_a_second_time_nothing_is_written(tmp_path):
     before = ages(written(tmp_path, shelf(), with_evidence=True))
     write_site(tmp_path, shelf())
     assert ages(tmp_path) == before
+
+
+def test_a_catalogue_that_was_read_back_makes_the_same_site(tmp_path):
+    before = ages(written(tmp_path, shelf(), with_evidence=True))
+    tuples = catalogue(
+        *(replace(one, nodes=tuple(one.nodes), requires=tuple(one.requires)) for one in shelf().releases)
+    )
+    for same in (tuples, Catalogue.from_json(json.loads(json.dumps(shelf().to_json())))):
+        write_site(tmp_path, same)
+        assert ages(tmp_path) == before
 
 
 def test_one_changed_node_changes_its_page_and_the_list_and_no_other(tmp_path):

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -96,11 +97,15 @@ def _node_pages(root: Path, title: str, listed: Sequence[Offer]) -> dict[str, by
     found, evidence, maker = {}, _Evidence(root), _maker(title)
     for offer in listed:
         name, proof = page_of(offer.id), evidence.of(offer.current.release)
-        parts = (maker, repr(offer).encode(), proof)
+        parts = (maker, json.dumps(offer, default=_fields).encode(), proof)
         stamp = f"<!-- {hashlib.sha256(b'|'.join(parts)).hexdigest()} -->\n".encode()
         if not _ends_with(root / name, stamp):
             found[name] = node_page(offer, title, _parsed(proof)).encode() + stamp
     return found
+
+
+def _fields(part: Any) -> dict[str, Any]:
+    return {one.name: getattr(part, one.name) for one in fields(part)}
 
 
 def _maker(title: str) -> bytes:
