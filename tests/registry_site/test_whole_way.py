@@ -1,4 +1,4 @@
-"""From a wheel to the site: served by the command, published with a key by the registry's own rules, seen in a browser."""
+"""From a wheel to the site: served by the command, published with a key by the registry's rules, seen in a browser."""
 
 from __future__ import annotations
 

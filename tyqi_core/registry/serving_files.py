@@ -55,6 +55,8 @@ class RegistryFiles(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         """The file, or the part of pip's index in the form that is asked for."""
         parts = [part for part in scope["path"].split("/") if part]
+        if parts == ["favicon.ico"]:
+            return Response(status_code=204, headers={"Cache-Control": _FOR_EVER})  # asked for beside pages without one
         if any(not _PART.fullmatch(part) for part in parts) or (parts and parts[0] not in OFFERED):
             raise HTTPException(404)
         if parts and parts[0] == SIMPLE and not parts[-1].startswith("index."):
