@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from _measure import REPOSITORY, Case, Size, below, interleaved, main, pick, process, say, scaled
+from _measure import REPOSITORY, Case, Clocks, Size, below, interleaved, main, pick, process, say, scaled
 from catalog_load import LOAD, SETTLED_S, _load
 from generate_plugins import MANIFEST, MODULE, generate
 
@@ -101,26 +101,36 @@ def _wheel(folder: Path, number: int) -> Path:
 
 def built(root: Path, count: int, repetitions: int) -> list[Case]:
     """From nothing, again, and the website alone."""
-    hundreds = max(1.0, count / 100)
-    anew = [_timed(lambda: build(root), before=lambda: _forget(root)) for _ in range(repetitions)]
-    again = [_timed(lambda: build(root)) for _ in range(repetitions)]
+    anew = _timed(lambda: build(root), repetitions, before=lambda: _forget(root))
+    again = _timed(lambda: build(root), repetitions)
     catalogue = build(root).catalogue
     if len(catalogue.releases) != count:
         raise RuntimeError(f"{len(catalogue.releases)} of {count} releases were built")
-    site = [_timed(lambda: write_site(root, catalogue), before=lambda: _forget_pages(root)) for _ in range(repetitions)]
-    name = f"{count:,} nodes"
+    site = _timed(lambda: write_site(root, catalogue), repetitions, before=lambda: _forget_pages(root))
+    name, hundreds = f"{count:,} nodes", max(1.0, count / 100)
     return [
-        _case(f"{name}: building everything", "s a hundred", [one / hundreds for one in anew], HUNDRED_S),
-        _case(f"{name}: of that the website", "s a hundred", [one / hundreds for one in site], HUNDRED_S / 2),
-        _case(f"{name}: building again, nothing has changed", "s", again, AGAIN_S),
+        *_both(f"{name}: building everything", "s a hundred", anew, HUNDRED_S, 1 / hundreds),
+        *_both(f"{name}: of that the website", "s a hundred", site, HUNDRED_S / 2, 1 / hundreds),
+        *_both(f"{name}: building again, nothing has changed", "s", again, AGAIN_S, 1),
     ]
 
 
-def _timed(call: Callable[[], object], before: Callable[[], object] = lambda: None) -> float:
-    before()
-    begun = time.perf_counter()
-    call()
-    return time.perf_counter() - begun
+def _timed(call: Callable[[], object], repetitions: int, before: Callable[[], object] = lambda: None) -> Clocks:
+    """Both clocks of some calls; ``before`` each, something unmeasured."""
+    clocks = Clocks({"ours": []}, {"ours": []})
+    for _ in range(repetitions):
+        before()
+        begun, used = time.perf_counter(), time.process_time()
+        call()
+        clocks.cpu["ours"].append(time.process_time() - used)
+        clocks.wall["ours"].append(time.perf_counter() - begun)
+    return clocks
+
+
+def _both(name: str, unit: str, clocks: Clocks, limit: float, factor: float) -> list[Case]:
+    """A case by each clock; the factor makes the unit of seconds."""
+    pairs = {name: clocks.wall, f"{name}, processor time": clocks.cpu}
+    return [_case(said, unit, scaled(samples, factor)["ours"], limit) for said, samples in pairs.items()]
 
 
 def _forget(root: Path) -> None:
@@ -145,17 +155,17 @@ def _forget_pages(root: Path) -> None:
 
 def searched(root: Path, repetitions: int) -> list[Case]:
     """What a search takes in a catalogue that was read, and what reading it takes."""
-    found = [_search(root, name, query, repetitions) for name, query in QUERIES.items()]
-    opened = interleaved({"ours": lambda: Finder(_catalogue(root))}, max(3, repetitions // 10)).wall
-    return [*found, _case("reading the catalogue before the first search", "ms", scaled(opened, 1000)["ours"], OPEN_MS)]
-
-
-def _search(root: Path, name: str, query: Query, repetitions: int) -> Case:
     finder = Finder(_catalogue(root))
+    found = [case for name, query in QUERIES.items() for case in _search(finder, name, query, repetitions)]
+    opened = interleaved({"ours": lambda: Finder(_catalogue(root))}, max(3, repetitions // 10))
+    return [*found, *_both("reading the catalogue before the first search", "ms", opened, OPEN_MS, 1000)]
+
+
+def _search(finder: Finder, name: str, query: Query, repetitions: int) -> list[Case]:
     if not finder.find(query):
         raise RuntimeError(f"the search for {name} finds nothing")
-    samples = scaled(interleaved({"ours": lambda: finder.find(query)}, repetitions).wall, 1000)
-    return _case(f"search: {name}", "ms", samples["ours"], SEARCH_MS)
+    clocks = interleaved({"ours": lambda: finder.find(query)}, repetitions)
+    return _both(f"search: {name}", "ms", clocks, SEARCH_MS, 1000)
 
 
 def _catalogue(root: Path) -> Catalogue:

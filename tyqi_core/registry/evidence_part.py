@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
 
 from tyqi_core.conformance.checks import CHECKS, Check
-from tyqi_core.conformance.evidence import Evidence, Result
+from tyqi_core.conformance.evidence import Evidence, Outcome, Result, Tier
 from tyqi_core.registry.catalogue import Release
 from tyqi_core.registry.frame import tier_badge
 from tyqi_core.registry.layout import EVIDENCE
@@ -75,14 +75,26 @@ def _all(results: Sequence[Result]) -> Html:
 
 
 def _line(result: Result) -> Html:
-    known = known_checks().get(result.check)
-    name = tag("a", result.check, href=CHECK_PAGES + result.check + ".md", rel="noreferrer")
+    if not (result.findings or result.measured):
+        return _quiet_line(result.check, result.tier, result.outcome)
     findings = [tag("li", str(finding)) for finding in result.findings]
     figures = ", ".join(f"{key} {value:.3g}" for key, value in result.measured.items())
     return tag(
         "li",
-        tag("span", result.outcome, class_=f"outcome {result.outcome}"),
-        joined(name, " ", known.title if known else "", " ", tier_badge(result.tier)),
+        *_told_of(result.check, result.tier, result.outcome),
         tag("span", figures, class_="soft") if figures else None,
         tag("ul", *findings) if findings else None,
     )
+
+
+@lru_cache(maxsize=1024)
+def _quiet_line(check: str, tier: Tier, outcome: Outcome) -> Html:
+    """Most checks of most wheels have nothing more to say."""
+    return tag("li", *_told_of(check, tier, outcome))
+
+
+def _told_of(check: str, tier: Tier, outcome: Outcome) -> tuple[Html, Html]:
+    known = known_checks().get(check)
+    name = tag("a", check, href=CHECK_PAGES + check + ".md", rel="noreferrer")
+    sign = tag("span", outcome, class_=f"outcome {outcome}")
+    return sign, joined(name, " ", known.title if known else "", " ", tier_badge(tier))
