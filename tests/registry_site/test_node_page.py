@@ -98,7 +98,12 @@ def test_the_install_line_is_copied_and_pip_is_told_this_very_registry(page, hom
 @pytest.mark.needs_browser
 def test_conformance_is_told_check_by_check_with_links(opened):
     part = opened.get_by_role("region", name="Conformance")
-    assert part.locator(".outcomes").inner_text().split("\n") == ["1 failed", "1 warned", "1 passed", "1 do not apply"]
+    assert part.locator(".outcomes").inner_text().split("\n") == [
+        "1 failed",
+        "1 warned",
+        "1 passed",
+        "1 not applicable",
+    ]
     assert part.get_by_text("memory grows by 1.2 MB a call. Free what a call made.").is_visible()
     assert part.get_by_text("tyqi_node_crack/nodes.py:3: the import takes 2.4 s.").is_visible()
     assert part.get_by_role("link", name="R05").get_attribute("href").endswith("/docs/checks/R05.md")

@@ -19,7 +19,7 @@ from tyqi_core.registry.markup import Html, joined, tag
 CHECK_PAGES: Final = "https://github.com/tyq-i/tyqi-core/blob/main/docs/checks/"
 _KIT: Final = "tyqi_core.conformance.run"
 _ORDER: Final = ("failed", "warned", "passed", "skipped")
-_WORDS: Final = {"failed": "failed", "warned": "warned", "passed": "passed", "skipped": "do not apply"}
+_WORDS: Final = {"failed": "failed", "warned": "warned", "passed": "passed", "skipped": "not applicable"}
 
 
 def evidence_part(release: Release, body: Mapping[str, Any] | None, address: Callable[[Release, str], str]) -> Html:

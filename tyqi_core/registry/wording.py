@@ -104,7 +104,7 @@ def example_project(listing: Listing, major: int) -> str:
 
 
 def _yaml(document: Mapping[str, Any]) -> str:
-    text = yaml.dump(document, Dumper=_DUMPER, sort_keys=False, default_flow_style=None, allow_unicode=True, width=100)
+    text = yaml.dump(document, Dumper=_DUMPER, sort_keys=False, default_flow_style=None, allow_unicode=True, width=72)
     return str(text)
 
 
