@@ -46,7 +46,10 @@ def node_page(offer: Offer, title: str, evidence: Mapping[str, Any] | None) -> s
 
 def _opening(offer: Offer) -> Html:
     release, listing = offer.current.release, offer.current.listing
-    tags = [_filter_link("category", listing.category), *(_filter_link("tag", word) for word in listing.tags)]
+    tags = [
+        _filter_link("category", listing.category),
+        *(_filter_link("tag", word) for word in listing.tags if word != listing.category),
+    ]
     return tag(
         "div",
         tag("p", tag("a", "← All nodes", href=f"{HOME}index.html"), class_="back"),
