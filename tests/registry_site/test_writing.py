@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from registry_sites import written
 
 from tyqi_core.errors import UsageError
 from tyqi_core.registry.catalogue import Catalogue
+from tyqi_core.registry.frame import asset
 from tyqi_core.registry.layout import EVIDENCE, release_folder
 from tyqi_core.registry.pages import write_site
 
@@ -92,3 +94,30 @@ def test_pages_load_nothing_but_their_own_files(tmp_path):
         assert 'src="http' not in text
         assert text.count("<link") == 2
         assert 'rel="icon" href="data:,"' in text
+
+
+PAIRS = [
+    *((ink, ground) for ink in ("ink", "soft", "accent") for ground in ("ground", "sheet", "tint")),
+    *((name, f"{name}-tint") for name in ("accent", "good", "bad", "warn", "gold", "silver", "bronze")),
+    *(("ink", f"{name}-tint") for name in ("accent", "bad", "warn")),
+]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_stands_out_from_its_ground_as_wcag_asks(scheme):
+    light, dark = re.findall(r":root \{(.*?)\}", asset("site/site.css"), re.DOTALL)
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", light if scheme == "light" else dark))
+    ratios = {pair: contrast(colours[pair[0]], colours[pair[1]]) for pair in PAIRS}
+    assert {pair: ratio for pair, ratio in ratios.items() if ratio < 4.5} == {}
+
+
+def contrast(one: str, other: str) -> float:
+    """The ratio of two colours' luminances, as WCAG 2 defines it."""
+    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -2,7 +2,7 @@
 // Foreign text only ever becomes text: nothing here makes HTML of a string.
 (() => {
   "use strict";
-  const STEP = 60;
+  const STEP = 40;
   const SHORT = 10;
   const NAMES = 6;
   const FACETS = [
@@ -33,27 +33,29 @@
     return text.toLowerCase().normalize("NFKD").replace(/[\u0300-\u036f]/g, "");
   }
 
+  // Words with single spaces between and around them: where a word begins and ends is then a plain search.
+  function spaced(text) {
+    return ` ${folded(text).replace(/[^\p{L}\p{N}]+/gu, " ").trim()} `;
+  }
+
   function prepared(node) {
     const fields = [
-      [folded(node.id), 8], [folded(node.title), 6], [folded(node.tag.join(" ")), 4],
-      [folded([node.category, node.package, ...node.outcomes, ...node.input, ...node.output].join(" ")), 3],
-      [folded(`${node.text} ${node.author} ${node.licence}`), 1],
+      [spaced(node.id), 8], [spaced(node.title), NAMES], [spaced(node.tag.join(" ")), 4],
+      [spaced([node.category, node.package, ...node.outcomes, ...node.input, ...node.output].join(" ")), 3],
+      [spaced(`${node.text} ${node.author} ${node.licence}`), 1],
     ];
     return { ...node, fields };
   }
 
-  // How well one word fits: the beginning of a word counts twice, a whole word three times, and the middle of one only
+  // How well a word fits: the beginning of a word counts twice, a whole word three times, and the middle of one only
   // in names, where words are glued together. 0: not at all.
   function fit(node, word) {
     let best = 0;
     for (const [text, weight] of node.fields) {
-      for (let start = text.indexOf(word); start >= 0; start = text.indexOf(word, start + 1)) {
-        const opens = start === 0 || !/[a-z0-9]/.test(text[start - 1]);
-        const end = text[start + word.length];
-        const closes = end === undefined || !/[a-z0-9]/.test(end);
-        if (opens || weight >= NAMES) best = Math.max(best, weight * (opens ? (closes ? 3 : 2) : 1));
-        if (opens && closes) break;
-      }
+      if (weight * 3 <= best) break;
+      if (text.includes(` ${word} `)) best = Math.max(best, weight * 3);
+      else if (text.includes(` ${word}`)) best = Math.max(best, weight * 2);
+      else if (weight >= NAMES && text.includes(word)) best = Math.max(best, weight);
     }
     return best;
   }
@@ -62,7 +64,7 @@
   function question() {
     const text = folded(search.value).replace(/->|→/g, ">");
     const [left, ...right] = text.split(">");
-    if (!right.length) return { words: text.split(/\s+/).filter(Boolean), takes: "", gives: "" };
+    if (!right.length) return { words: text.split(/\s+/).map((word) => spaced(word).trim()).filter(Boolean), takes: "", gives: "" };
     return { words: [], takes: typed(left), gives: typed(right.join(" ")) };
   }
 
@@ -192,7 +194,7 @@
   }
 
   function nearest(words) {
-    const known = new Set(nodes.flatMap((node) => node.fields.slice(0, 4).flatMap(([text]) => text.split(/[^a-z0-9]+/))));
+    const known = new Set(nodes.flatMap((node) => node.fields.slice(0, 4).flatMap(([text]) => text.split(" "))));
     for (const word of words) {
       if (word.length < 4 || [...known].some((other) => other.includes(word))) continue;
       const close = [...known].filter((other) => other.length > 2 && edits(word, other) <= (word.length > 6 ? 2 : 1));
