@@ -85,13 +85,14 @@ def test_a_quarantined_node_says_why_and_has_no_install_line(page, home):
 
 
 @pytest.mark.needs_browser
-def test_the_install_line_is_copied_and_pip_is_told_this_very_registry(page, home):
+def test_the_install_line_is_copied_and_may_name_this_very_registry(page, home):
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.goto(f"{home}nodes/crack.segment.html")
     page.get_by_role("button", name="Copy").first.click()
     page.get_by_role("button", name="Copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == "tyqi install crack"
-    page.get_by_text("with pip, from this registry").click()
+    page.get_by_text("naming this registry").click()
+    assert page.get_by_text(f"tyqi install crack --registry {home}", exact=True).is_visible()
     assert page.get_by_text(f"pip install --index-url {home}simple/ tyqi-node-crack==1.1.0").is_visible()
 
 

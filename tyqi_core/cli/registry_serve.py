@@ -86,9 +86,13 @@ def _application(folder: Path, largest: int, *, trusting: bool) -> Starlette:
 def _serve(app: Starlette, folder: Path, host: str, port: int) -> None:
     import uvicorn
 
+    from tyqi_core.registry.keys import Keys
+
     with _listening(host, port) as listener:
         shown = f"[{host}]" if ":" in host else host
         say(f"Serving {folder} at http://{shown}:{listener.getsockname()[1]}/; pid {os.getpid()}")
+        if not Keys(folder):
+            say("Nobody can publish yet; 'tyqi registry serve --new-key NAME' makes a key.")
         if host not in LOOPBACK:
             say("Keys travel as they are: put a proxy with TLS in front before others publish over a network.")
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, ws="none")

@@ -106,19 +106,11 @@ def _install(edition: Edition) -> Html:
     release, namespace = edition.release, edition.listing.id.partition(".")[0]
     if release.quarantined:
         return _NOTHING
-    pin = f"=={release.version}" if release.yanked else ""
-    index = joined("--index-url ", tag("span", "REGISTRY/", data_base=True), "simple/")
-    return tag(
-        "section",
-        tag("h2", "Install"),
-        _command(Html(f"tyqi install {namespace}{pin}")),
-        tag(
-            "details",
-            tag("summary", "with pip, from this registry"),
-            _command(joined("pip install ", index, f" {release.name}=={release.version}")),
-        ),
-        class_="install",
-    )
+    line = f"tyqi install {namespace}=={release.version}" if release.yanked else f"tyqi install {namespace}"
+    base = tag("span", "REGISTRY/", data_base=True)
+    pip = joined("pip install --index-url ", base, f"simple/ {release.name}=={release.version}")
+    named = (tag("summary", "naming this registry"), _command(joined(line, " --registry ", base)), _command(pip))
+    return tag("section", tag("h2", "Install"), _command(joined(line)), tag("details", *named), class_="install")
 
 
 def _command(text: Html) -> Html:
