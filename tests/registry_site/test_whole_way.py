@@ -54,7 +54,7 @@ def test_what_is_published_over_http_is_on_the_site_and_in_the_index_at_once(ser
     page.goto(f"{address}index.html")
     page.get_by_role("link", name="Brighter picture").click()
     page.wait_for_url("**/nodes/good.brighten.html")
-    assert page.get_by_text("tyqi install good").is_visible()
+    assert page.get_by_text("tyqi install good", exact=True).is_visible()
     assert page.get_by_role("region", name="README").get_by_role("heading", name="tyqi-node-good").is_visible()
     page.goto(f"{address}simple/tyqi-node-good/")
     assert page.get_by_role("link").text_content() == wheel.name
