@@ -50,6 +50,12 @@ def test_the_wheel_holds_every_schema_and_every_template_of_the_repository(wheel
         assert set(wanted) <= set(wheel_names)
 
 
+def test_the_wheel_holds_the_styles_and_scripts_that_pages_are_made_with(wheel_names):
+    wanted = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tyqi_core").rglob("*.[cj]*s")}
+    assert {"tyqi_core/registry/site/site.css", "tyqi_core/registry/site/list.js"} <= wanted
+    assert wanted <= set(wheel_names)
+
+
 def test_the_wheel_holds_nothing_but_the_package(wheel_names):
     assert {name.split("/")[0] for name in wheel_names if ".dist-info/" not in name} == {"tyqi_core"}
 

@@ -26,6 +26,7 @@ SCRIPTS = (
     "memory",
     "overhead",
     "payloads",
+    "registry",
     "settlement",
     "short_beside_long",
 )
