@@ -35,7 +35,7 @@ Findings = Iterator[Finding | Warned | tuple[str, float]]
 
 GENERATED: Final = 60
 """Inputs that hypothesis makes for a node."""
-GENERATING_S: Final = 15.0
+GENERATING_S: Final = 20.0
 LARGE_JSON: Final = 1 << 20
 TOLERANCE: Final = 1e-3
 """Relative; how far the CPU's floats may lie from the GPU's, where the manifest says nothing."""
@@ -83,15 +83,17 @@ def _not_refused(bench: Bench, wrong: Wrong) -> Iterator[Finding]:
 def generated_run(bench: Bench) -> Findings:
     """T03."""
     warnings: dict[str, Finding] = {}
+    deadline = time.monotonic() + GENERATING_S
     for case in boundary(bench.manifest):
-        yield from _judged(bench, bench.attempt(case), warnings)
-    found = _generate(bench, warnings)
+        if time.monotonic() < deadline:
+            yield from _judged(bench, bench.attempt(case), warnings)
+    found = _generate(bench, warnings, deadline)
     if found is not None:
         yield found
     yield from (Warned(finding) for finding in list(warnings.values())[:_WARNINGS])
 
 
-def _generate(bench: Bench, warnings: dict[str, Finding]) -> Finding | None:
+def _generate(bench: Bench, warnings: dict[str, Finding], deadline: float) -> Finding | None:
     """Run what hypothesis makes; the smallest input that the node fails on."""
     try:
         from hypothesis import HealthCheck, Phase, given, settings  # noqa: PLC0415 - the extra `author`
@@ -106,7 +108,6 @@ def _generate(bench: Bench, warnings: dict[str, Finding]) -> Finding | None:
     set_hypothesis_home_dir(Path(gettempdir()) / "tyqi-hypothesis")  # not into the folder of whoever asks
 
     failed: list[Finding] = []
-    deadline = time.monotonic() + GENERATING_S
 
     @settings(
         max_examples=GENERATED,

@@ -71,7 +71,7 @@ def examples(manifest: Manifest) -> Iterator[Case]:
 def plain(manifest: Manifest, size: Size = SMALL) -> Case | None:
     """Inputs of one size for all ports; ``None`` if a port or parameter is too special to be made up."""
     inputs = {name: sample(port.type, size) for name, port in manifest.inputs.items() if port.required}
-    params = required_params(manifest)
+    params = required_params(manifest) | example_params(manifest)
     if any(value is None for value in (*inputs.values(), *params.values())):
         return None
     return Case(f"made up, {size[0]} x {size[1]}", inputs, params)
@@ -91,7 +91,7 @@ def boundary(manifest: Manifest) -> Iterator[Case]:
         inputs = {name: [] if manifest.inputs[name].type.is_list else value for name, value in base.inputs.items()}
         yield Case("made up, empty lists", inputs, base.params)
     for name, schema in manifest.params_schema["properties"].items():
-        for value in _bounds(schema):
+        for value in _bounds(schema) if takes_any_params(manifest) else ():
             yield Case(f"made up, {name}: {value}", base.inputs, {**base.params, name: value})
 
 
@@ -142,6 +142,16 @@ def sample(port_type: PortType, size: Size = SMALL) -> Any:
         return None if element is None else [element, element]
     value = _MAKERS[port_type.name](port_type, size)
     return value if value is not None and checker(port_type)(value) is None else None
+
+
+def example_params(manifest: Manifest) -> dict[str, Any]:
+    """The parameters of its first example: what its author thought quick to try."""
+    return dict(manifest.examples[0].get("params", {})) if manifest.examples else {}
+
+
+def takes_any_params(manifest: Manifest) -> bool:
+    """Whether parameters are made up too. Of nodes that are not short they say how long it takes: steps, rounds."""
+    return manifest.resources.duration == "short"
 
 
 def required_params(manifest: Manifest) -> dict[str, Any]:

@@ -33,7 +33,7 @@ Findings = Iterator[Finding | Warned | tuple[str, float]]
 MARGIN: Final = 1.5
 LIMITS_S: Final[Mapping[str, float]] = {"short": 1.0, "long": 60.0, "heavy": float("inf")}
 CALLS: Final = 1000
-CALLING_S: Final = 30.0
+CALLING_S: Final = 20.0
 GROWTH_MB: Final = 8.0
 """What 1,000 calls may add; the allocator's own unrest is below that."""
 PROMPT_S: Final = 1.0

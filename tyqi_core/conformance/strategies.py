@@ -9,7 +9,15 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tyqi_core.catalog.manifest import Manifest
-from tyqi_core.conformance.inputs import Case, Size, sample, textured
+from tyqi_core.conformance.inputs import (
+    Case,
+    Size,
+    example_params,
+    required_params,
+    sample,
+    takes_any_params,
+    textured,
+)
 from tyqi_core.protocol.checks import IMAGE_DTYPES, JSON_TYPES, TENSOR_DTYPES
 from tyqi_core.protocol.ports import PortType
 from tyqi_core.protocol.subset import resolve
@@ -39,6 +47,8 @@ def _case(draw: st.DrawFn, manifest: Manifest) -> Case:
     required = manifest.params_schema.get("required", ())
     properties = manifest.params_schema["properties"].items()
     params = {name: draw(of_schema(schema)) for name, schema in properties if name in required or draw(st.booleans())}
+    if not takes_any_params(manifest):
+        params = required_params(manifest) | example_params(manifest)
     shapes = {name: getattr(value, "shape", value) for name, value in inputs.items()}
     return Case(f"generated, inputs {shapes}, params {params}"[:500], inputs, params)
 
