@@ -178,7 +178,8 @@ def _core_source() -> str | None:
     except PackageNotFoundError:
         return None
     url = str(json.loads(told).get("url", "")) if told else ""
-    return url2pathname(urlsplit(url).path) if url.startswith("file://") else None
+    path = url2pathname(urlsplit(url).path) if url.startswith("file://") else ""
+    return path if path and Path(path).exists() else None
 
 
 def _isolation() -> list[str]:
