@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from email.message import Message
 from email.parser import BytesParser
@@ -39,7 +40,7 @@ class Wheel:
             name, version, _, _ = parse_wheel_filename(path.name)
             with zipfile.ZipFile(path) as archive:
                 self._infos = {info.filename: info for info in archive.infolist()}
-        except (InvalidWheelFilename, zipfile.BadZipFile, OSError, ValueError) as error:
+        except (InvalidWheelFilename, zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
             remedy = "Build one with 'python -m build --wheel'."
             raise UsageError(f"{path} is no wheel: {error}", code="BAD_WHEEL", remedy=remedy) from error
         self.name = normalised(name)
@@ -69,7 +70,7 @@ class Wheel:
         try:
             with zipfile.ZipFile(self.path) as archive:
                 return archive.read(info)
-        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
             raise UsageError(f"{self.path.name}: {name} cannot be read: {error}", code="BAD_WHEEL") from error
 
     def text(self, name: str) -> str:
@@ -78,9 +79,12 @@ class Wheel:
 
     @cached_property
     def dist_info(self) -> str:
-        """Its metadata folder, ``tyqi_node_crack-1.0.0.dist-info``; empty if it has none."""
-        found = {name.split("/", 1)[0] for name in self._infos if name.endswith(".dist-info/METADATA")}
-        return min(found) if found else ""
+        """Its metadata folder, ``tyqi_node_crack-1.0.0.dist-info``; empty if it has none.
+
+        Code that it carries within it may have such folders too, deeper down.
+        """
+        folders = (name.removesuffix("/METADATA") for name in self._infos if name.endswith(".dist-info/METADATA"))
+        return min((folder for folder in folders if "/" not in folder), default="")
 
     @cached_property
     def metadata(self) -> Message:
