@@ -80,7 +80,7 @@ def yank(root: Path, name: str, version: str, reason: str) -> None:
 
 
 def quarantine(root: Path, name: str, version: str, reason: str) -> None:
-    """Keep a release from being installed or scheduled any more, deleting nothing; an empty reason undoes it.
+    """Keep a release from being installed any more, deleting nothing; an empty reason undoes it.
 
     Raises:
         RegistryError: there is no such release.
