@@ -11,6 +11,8 @@ import pytest
 from wheelhouse import write_wheelhouse
 
 from tests.template.conftest import run
+from tyqi_core.catalog.wheel import Wheel
+from tyqi_core.conformance.core_wheel import write_core_wheel
 
 pytestmark = pytest.mark.slow
 
@@ -29,6 +31,14 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     folder = write_wheelhouse(tmp_path_factory.mktemp("wheels"), "tyqi-core[author,images]", "hatchling")
     next(folder.glob("tyqi_core-*.whl")).unlink()
     return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder), "PIP_CONFIG_FILE": "/dev/null", "PIP_NO_COMPILE": "1"}
+
+
+def test_the_core_that_tox_offers_is_what_a_release_holds(core_dist, tmp_path):
+    release, offered = Wheel(next(core_dist.glob("*.whl"))), Wheel(write_core_wheel(tmp_path))
+    assert sorted(offered.files) == sorted(release.files)
+    assert offered.path.name == release.path.name
+    code = [name for name in release.files if ".dist-info/" not in name]
+    assert [name for name in code if release.read(name) != offered.read(name)] == []
 
 
 def test_tox_passes_and_the_wheel_reaches_bronze_at_least(package, offline):

@@ -1,7 +1,7 @@
-"""The tyqi-core that runs here as a wheel, for environments made by pip while no index has it.
+"""The tyqi-core that runs here as a wheel, for environments that pip makes.
 
-A core that was installed from an index is on that index. One from a checkout, a file or a repository is not, and
-then nothing that depends on it could be installed anywhere else.
+One from a checkout, a file or a private index is on no index that pip asks by itself; whatever depends on it could then
+be installed nowhere else.
 """
 
 from __future__ import annotations
@@ -22,11 +22,6 @@ _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 """Equal content gives an equal file."""
 _TAG: Final = "py3-none-any"
 _WHEEL: Final = f"Wheel-Version: 1.0\nGenerator: {_NAME}\nRoot-Is-Purelib: true\nTag: {_TAG}\n"
-
-
-def is_on_an_index() -> bool:
-    """Whether the tyqi-core that runs here came from an index, by what pip wrote down when it was installed."""
-    return metadata.distribution(_NAME).read_text("direct_url.json") is None
 
 
 def write_core_wheel(folder: Path) -> Path:
@@ -72,6 +67,9 @@ def _members(installed: metadata.Distribution, dist_info: str) -> Iterator[tuple
     for name in ("METADATA", "entry_points.txt"):
         yield f"{dist_info}/{name}", (installed.read_text(name) or "").encode()
     yield f"{dist_info}/WHEEL", _WHEEL.encode()
+    for file in installed.files or ():
+        if file.parent.name == "licenses":
+            yield f"{dist_info}/licenses/{file.name}", Path(str(file.locate())).read_bytes()
 
 
 def _files(folder: Path, name: str) -> Iterator[tuple[str, bytes]]:

@@ -1,4 +1,4 @@
-"""A tox plugin: the environments of a node project find the very tyqi-core that runs tox, if no index has it.
+"""A tox plugin: the environments of a node project find the very tyqi-core that runs tox, whatever an index has.
 
 It is offered through a file of constraints that holds nothing but a place to look in: unlike ``PIP_FIND_LINKS`` that
 takes nothing away from what the user's own settings of pip say.
@@ -24,9 +24,9 @@ _VARIABLE: Final = "PIP_CONSTRAINT"
 @impl
 def tox_add_core_config(core_conf: ConfigSet) -> None:
     """Write the wheel and the file that leads to it, once for a call of tox."""
-    from tyqi_core.conformance.core_wheel import is_on_an_index, write_core_wheel  # noqa: PLC0415 - see _wanted
+    from tyqi_core.conformance.core_wheel import write_core_wheel  # noqa: PLC0415 - see _wanted
 
-    if _wanted(core_conf) and not is_on_an_index():
+    if _wanted(core_conf):
         link = _link(core_conf)
         wheel = write_core_wheel(link.parent)
         link.write_text(f"--find-links {wheel.parent.as_uri()}\n", encoding="utf-8")

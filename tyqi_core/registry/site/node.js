@@ -9,7 +9,7 @@
       const code = button.parentElement.querySelector("code");
       const done = await copied(code);
       button.textContent = done ? "Copied" : "Selected";
-      setTimeout(() => { button.textContent = "Copy"; }, 2000);
+      setTimeout(() => { button.textContent = "Copy"; }, 4000);
     });
   }
   async function copied(code) {
