@@ -147,6 +147,12 @@ class CatalogError(TyqiError):
     exit_code = 2
 
 
+class InstallationError(TyqiError):
+    """Packages could not be installed or removed; the environment is as it was."""
+
+    default_code = "NOT_INSTALLED"
+
+
 class InputError(TyqiError):
     """An input of a run that cannot be used: unreadable, of the wrong type, too large."""
 

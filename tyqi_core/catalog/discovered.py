@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from tyqi_core.catalog.manifest import Manifest
 
 MANIFEST_SUFFIX = ".node.yaml"
+_SEPARATORS = re.compile(r"[-_.]+")
 _MAJOR_SUFFIX = re.compile(r"\.v([1-9][0-9]*)")
+
+
+def normalised(distribution: str) -> str:
+    """A distribution's name in the one form in which names are compared (as pip does)."""
+    return _SEPARATORS.sub("-", distribution).lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,7 @@ class Origin:
         entry_point: ``module:attribute``.
         distribution: name of the installed distribution, as it writes itself.
         distribution_version: its version.
+        queue: the private queue of the isolated environment that it lives in; empty for a node of this environment.
     """
 
     namespace: str
@@ -38,6 +45,7 @@ class Origin:
     entry_point: str
     distribution: str
     distribution_version: str
+    queue: str = ""
 
     @property
     def name(self) -> str:

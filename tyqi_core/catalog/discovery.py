@@ -20,22 +20,18 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 
-from tyqi_core.catalog.discovered import MANIFEST_SUFFIX, Discovered, Origin
+from tyqi_core.catalog.discovered import MANIFEST_SUFFIX, Discovered, Origin, normalised
 from tyqi_core.catalog.environment import Environment, MetadataFolder, Stamp, stamp_of
 from tyqi_core.catalog.manifest import Manifest
 from tyqi_core.errors import InvalidManifest, Problem
+
+__all__ = ["GROUP", "PREFIX", "discover", "namespace_of", "normalised"]
 
 GROUP = "tyqi.nodes"
 PREFIX = "tyqi-node-"
 
 _ENTRY_POINT = re.compile(r"(?P<module>\w+(?:\.\w+)*):(?P<attribute>\w+(?:\.\w+)*)")
 _LOCAL_ID = re.compile(r"[a-z][a-z0-9_]*(?:\.v[1-9][0-9]*)?")
-_SEPARATORS = re.compile(r"[-_.]+")
-
-
-def normalised(distribution: str) -> str:
-    """A distribution's name in the one form in which names are compared (as pip does)."""
-    return _SEPARATORS.sub("-", distribution).lower()
 
 
 def namespace_of(distribution: str) -> str:

@@ -21,6 +21,7 @@ from typing import Final
 
 DESCRIPTION: Final = "registry.json"
 PACKAGES: Final = "packages"
+LIBRARIES: Final = "libraries"
 SIMPLE: Final = "simple"
 CATALOGUE: Final = "catalogue.json"
 EVIDENCE: Final = "evidence.json"
