@@ -17,6 +17,7 @@
     ├── TaskCancelled            raised inside a node that asked ``ctx.check_cancelled()``
     ├── StoreError               the store of runs is away, full or damaged    (exit 1)
     ├── BrokerError              the broker took no message in time           (exit 1)
+    ├── InstallationError        packages could not be installed or removed    (exit 1)
     ├── ReplayRefused            a record is not complete enough to repeat     (exit 2)
     └── InternalError            a law of the scheduler was broken: our bug    (exit 1, traceback)
 

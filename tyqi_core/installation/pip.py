@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -107,17 +108,35 @@ class Pip:
     def _call(self, verb: str, *words: str) -> None:
         where = () if self._python is None else ("--python", str(self._python))
         command = [sys.executable, "-P", "-m", "pip", *where, *_QUIET, verb, *words]
-        done = subprocess.run(
-            command, env=self._environ(), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-        )
-        if done.returncode != 0:
-            raise _failure(done.stderr or done.stdout)
+        code, said = _run(command, self._environ())
+        if code != 0:
+            raise _failure(said)
 
     def _environ(self) -> Mapping[str, str]:
         """Another environment is not shown what this one's variables put on the path."""
         if self._python is None:
             return os.environ
         return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+def _run(command: Sequence[str], environ: Mapping[str, str]) -> tuple[int, str]:
+    """Exit code and what was said. Ctrl-C reaches pip once, and it is given the time to put back what it had moved."""
+    with subprocess.Popen(
+        command,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            out, err = process.communicate()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT) if os.name == "posix" else process.terminate()
+            process.communicate()
+            raise
+    return process.returncode, err or out
 
 
 def _index(url: str) -> tuple[str, ...]:
