@@ -74,7 +74,7 @@ def face_of(manifest: Manifest) -> Face:
 
 def capabilities_of(manifests: Iterable[Manifest]) -> tuple[str, ...]:
     """What manifests declare to do beyond computing."""
-    return tuple(sorted({str(one) for manifest in manifests for one in manifest.body.get("capabilities") or ()}))
+    return tuple(sorted({one for manifest in manifests for one in manifest.capabilities}))
 
 
 def news(before: Sequence[Manifest], offer: Offer) -> list[str]:

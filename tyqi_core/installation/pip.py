@@ -19,7 +19,7 @@ from tyqi_core.errors import InstallationError
 
 _WHEELS_ONLY: Final = ("--only-binary", ":all:")
 """Building a source distribution executes its code, before anybody has agreed to anything."""
-_QUIET: Final = ("--disable-pip-version-check", "--no-input", "--quiet", "--no-color")
+_ALONE: Final = ("--disable-pip-version-check", "--no-input", "--no-color")
 _DEPENDS: Final = re.compile(r"^ +(\S+ \S+ depends on .+|The user requested .+)$", re.MULTILINE)
 _TOLD: Final = 4
 
@@ -107,7 +107,7 @@ class Pip:
 
     def _call(self, verb: str, *words: str) -> None:
         where = () if self._python is None else ("--python", str(self._python))
-        command = [sys.executable, "-P", "-m", "pip", *where, *_QUIET, verb, *words]
+        command = [sys.executable, "-P", "-m", "pip", *where, *_ALONE, verb, *words]
         code, said = _run(command, self._environ())
         if code != 0:
             raise _failure(said)
@@ -136,7 +136,7 @@ def _run(command: Sequence[str], environ: Mapping[str, str]) -> tuple[int, str]:
             process.send_signal(signal.SIGINT) if os.name == "posix" else process.terminate()
             process.communicate()
             raise
-    return process.returncode, err or out
+    return process.returncode, f"{err}\n{out}"  # the reasons of a conflict are on standard output
 
 
 def _index(url: str) -> tuple[str, ...]:

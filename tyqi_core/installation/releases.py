@@ -32,7 +32,7 @@ def choose(catalogue: Catalogue, asked: Asked) -> Release:
     fitting = _fitting(named, asked)
     usable = [one for one in fitting if not one.quarantined and (asked.pinned or not one.yanked)]
     if not usable:
-        raise _refused(fitting[0])
+        raise _refused(fitting)
     return usable[0]
 
 
@@ -111,14 +111,15 @@ def _fitting(named: Sequence[Release], asked: Asked) -> Sequence[Release]:
     raise UsageError(f"the registry has no fitting release of {asked.distribution}: {why}", code=_NOT_THERE)
 
 
-def _refused(release: Release) -> UsageError:
-    what = f"{release.name} {release.version}"
-    if release.quarantined:
-        remedy = "Another version may do: tyqi registry show " + release.name
-        return UsageError(f"{what} is quarantined: {release.quarantined}", code="QUARANTINED", remedy=remedy)
-    short = release.name.removeprefix("tyqi-node-")
-    remedy = f"If you want just this version: tyqi install {short}=={release.version}"
-    return UsageError(f"{what} is yanked: {release.yanked}", code="YANKED", remedy=remedy)
+def _refused(releases: Sequence[Release]) -> UsageError:
+    told = "; ".join(f"{one.name} {one.version} is {_objection(one)}" for one in releases)
+    yanked = next((one for one in releases if not one.quarantined), None)
+    if yanked is None:
+        remedy = f"Another version may do: tyqi registry show {releases[0].name}"
+        return UsageError(told, code="QUARANTINED", remedy=remedy)
+    word = yanked.name.removeprefix("tyqi-node-")
+    remedy = f"If you want a yanked version all the same: tyqi install {word}=={yanked.version}"
+    return UsageError(told, code="YANKED", remedy=remedy)
 
 
 def _unknown(catalogue: Catalogue, asked: Asked) -> UsageError:
