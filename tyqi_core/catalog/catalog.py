@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from threading import RLock
 from typing import TYPE_CHECKING, Literal
 
-from tyqi_core.catalog.discovered import Discovered, normalised
+from tyqi_core.catalog.discovered import Discovered
 from tyqi_core.catalog.index import load_nodes
 from tyqi_core.catalog.local_state import disabled_here
 from tyqi_core.errors import CatalogError, Problem
@@ -102,7 +102,7 @@ class Catalog:
 
         Args:
             cache: False looks at everything again instead of trusting the index.
-            disabled: ids of nodes, and names of distributions, that are installed but not offered; by default what
+            disabled: ids of nodes, and namespaces of plugins, that are installed but not offered; by default what
                 ``tyqi disable`` has switched off here.
             isolated: nodes of isolated environments; what is installed here goes before them.
             advice: how to get a node that is not installed.
@@ -208,13 +208,11 @@ class Catalog:
         return "activated" if active else "enabled"
 
     def _is_off(self, node: Discovered) -> bool:
-        return bool(self._disabled) and not self._disabled.isdisjoint(
-            (node.origin.id, normalised(node.origin.distribution))
-        )
+        return node.origin.id in self._disabled or node.origin.namespace in self._disabled
 
     def _switch(self, node: Discovered) -> str:
         """The word that switches a disabled node on again."""
-        return node.origin.id if node.origin.id in self._disabled else normalised(node.origin.distribution)
+        return node.origin.id if node.origin.id in self._disabled else node.origin.namespace
 
     def _no_reference(self, reference: str) -> CatalogError:
         near = self.nearest(reference)

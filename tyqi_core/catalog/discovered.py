@@ -18,13 +18,7 @@ if TYPE_CHECKING:
     from tyqi_core.catalog.manifest import Manifest
 
 MANIFEST_SUFFIX = ".node.yaml"
-_SEPARATORS = re.compile(r"[-_.]+")
 _MAJOR_SUFFIX = re.compile(r"\.v([1-9][0-9]*)")
-
-
-def normalised(distribution: str) -> str:
-    """A distribution's name in the one form in which names are compared (as pip does)."""
-    return _SEPARATORS.sub("-", distribution).lower()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class LocalState:
     """The file's content.
 
     Attributes:
-        disabled: ids of nodes and normalised names of distributions.
+        disabled: ids of nodes (``crack.segment``) and namespaces of plugins (``crack``).
         brought: distribution -> the packages that were installed with it because it needs them.
     """
 

@@ -233,7 +233,7 @@ def _nodes(*, probing: bool) -> Iterator[Finding]:
 
 
 def _mend(entry: Entry) -> str:
-    from tyqi_core.catalog.discovered import normalised
+    from tyqi_core.catalog.discovery import normalised
 
     short = normalised(entry.distribution).removeprefix("tyqi-node-")
     return f"tyqi upgrade {short}, tyqi disable {short} or tyqi uninstall {short}"

@@ -53,43 +53,41 @@ def _entries() -> Sequence[Entry]:
 
 
 def _meant(name: str, entries: Sequence[Entry]) -> str:
-    """The id of an installed node, or the name of an installed distribution.
+    """The id of an installed node, or the namespace of an installed plugin.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: it is neither (``NODE_UNKNOWN``).
     """
-    from tyqi_core.catalog.discovered import normalised
-    from tyqi_core.installation.asking import distribution_of
     from tyqi_core.protocol.validation import nearest_name
 
-    ids = {entry.id for entry in entries}
-    if name in ids:
-        return name
-    if "." not in name:
-        distribution = distribution_of(name)
-        if distribution in {normalised(entry.distribution) for entry in entries}:
-            return distribution
-    near = nearest_name(name, sorted(ids))
+    known = {entry.id for entry in entries} | {entry.found.origin.namespace for entry in entries}
+    if (word := _word(name)) in known:
+        return word
+    near = nearest_name(word, sorted(known))
     hint = f" Did you mean '{near}'?" if near else ""
     raise UsageError(f"no node and no plugin '{name}' is installed.{hint}", code="NODE_UNKNOWN")
 
 
+def _word(name: str) -> str:
+    """A node's id as it is; of a plugin, however it is written, its namespace."""
+    from tyqi_core.catalog.discovery import namespace_of
+    from tyqi_core.installation.asking import distribution_of
+
+    return name if "." in name else namespace_of(distribution_of(name))
+
+
 def _switches(name: str, disabled: Sequence[str]) -> Iterator[str]:
-    """What has to be taken off the list for ``name``.
+    """What has to be taken off the list for ``name``; for a plugin also nodes that were disabled one by one.
 
     Raises:
         UsageError: nothing (``NOT_DISABLED``).
     """
-    from tyqi_core.installation.asking import distribution_of
-
-    distribution = distribution_of(name)
-    if "." in name:
-        found = [name] if name in disabled else []
-    else:  # a whole plugin, with nodes of it that were disabled one by one
-        found = [one for one in disabled if distribution_of(one) == distribution]
-    if not found and distribution in disabled:
-        remedy = f"tyqi enable {distribution.removeprefix('tyqi-node-')}"
-        raise UsageError(f"the whole plugin is disabled, not '{name}' alone.", code="NOT_DISABLED", remedy=remedy)
+    word = _word(name)
+    found = [one for one in disabled if one == word or ("." not in word and one.startswith(f"{word}."))]
+    space = word.partition(".")[0]
+    if not found and space in disabled:
+        message, remedy = f"the whole plugin is disabled, not '{name}' alone.", f"tyqi enable {space}"
+        raise UsageError(message, code="NOT_DISABLED", remedy=remedy)
     if not found:
         raise UsageError(f"'{name}' is not disabled.", code="NOT_DISABLED", remedy="'tyqi nodes' tells what is.")
     yield from found

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tyqi_core.catalog.discovered import normalised
+from tyqi_core.catalog.discovery import namespace_of, normalised
 from tyqi_core.catalog.local_state import LocalState, read_state, write_state
 from tyqi_core.errors import InstallationError, UsageError
 from tyqi_core.installation.pip import Pip, Resolved
@@ -134,12 +134,9 @@ def remove(removal: Removal, pip: Pip) -> None:
 
 def forget(distributions: Sequence[str]) -> None:
     """Drop what is kept of plugins that are gone."""
-    from tyqi_core.catalog.discovery import namespace_of  # noqa: PLC0415 - importlib.metadata costs 20 ms
-
     state = read_state()
-    spaces = {f"{namespace_of(name)}." for name in distributions}
-    gone = [one for one in state.disabled if one in distributions or any(one.startswith(space) for space in spaces)]
-    disabled = tuple(one for one in state.disabled if one not in gone)
+    spaces = {namespace_of(name) for name in distributions}
+    disabled = tuple(one for one in state.disabled if one.partition(".")[0] not in spaces)
     brought = {name: names for name, names in state.brought.items() if name not in distributions}
     if (fresh := LocalState(disabled, brought)) != state:
         write_state(fresh)

@@ -42,10 +42,9 @@ def ailments(settings: Settings) -> Iterator[Ailment]:
 def _disabled(packages: Mapping[str, Package], apart: Sequence[Isolated]) -> Iterator[Ailment]:
     there = packages.keys() | {one.distribution for one in apart}
     for name in read_state().disabled:
-        short = name.removeprefix(PREFIX)
         known = distribution_of(name) in there
         text = "is disabled: no project and no worker uses it" if known else "is disabled, and not installed any more"
-        yield Ailment(short, "warning", text, f"If that is not meant: tyqi enable {short}")
+        yield Ailment(name, "warning", text, f"If that is not meant: tyqi enable {name}")
 
 
 def _misfits(packages: Mapping[str, Package]) -> Iterator[Ailment]:

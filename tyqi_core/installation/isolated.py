@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from tyqi_core.catalog.discovered import Discovered, normalised
+from tyqi_core.catalog.discovered import Discovered
 from tyqi_core.catalog.index import load_nodes
 
 FOLDER: Final = "envs"
@@ -67,7 +67,7 @@ class Isolated:
     def nodes(self, *, cache: bool = True) -> list[Discovered]:
         """The plugin's nodes, marked as isolated."""
         found = load_nodes(cache=cache, path=[str(site_of(self.folder)), str(self.folder / HOST)])
-        mine = [node for node in found if normalised(node.origin.distribution) == self.distribution]
+        mine = [node for node in found if node.origin.namespace == self.name.replace("-", "_")]
         return [replace(node, origin=replace(node.origin, queue=self.queue), _manifest=None) for node in mine]
 
     def to_json(self) -> dict[str, Any]:

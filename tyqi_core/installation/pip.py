@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from tyqi_core.catalog.discovered import normalised
+from tyqi_core.catalog.discovery import normalised
 from tyqi_core.errors import InstallationError
 
 _WHEELS_ONLY: Final = ("--only-binary", ":all:")

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from tyqi_core.catalog.catalog import Catalog
-from tyqi_core.catalog.discovered import normalised
+from tyqi_core.catalog.discovery import normalised
 from tyqi_core.catalog.manifest import Manifest
 from tyqi_core.catalog.wheel import Wheel
 from tyqi_core.errors import InstallationError

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
-from tyqi_core.catalog.discovered import normalised
+from tyqi_core.catalog.discovery import normalised
 from tyqi_core.installation.pip import Resolved
 from tyqi_core.installation.releases import requirements_of
 

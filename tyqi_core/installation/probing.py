@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tyqi_core.catalog.catalog import Catalog, Entry
-from tyqi_core.catalog.discovered import normalised
+from tyqi_core.catalog.discovery import normalised
 from tyqi_core.catalog.probe import Verdicts, probe
 
 

@@ -10,7 +10,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from tyqi_core.catalog.discovered import normalised
+from tyqi_core.catalog.discovery import normalised
 from tyqi_core.errors import UsageError
 from tyqi_core.installation.asking import Asked
 from tyqi_core.registry.catalogue import Catalogue, Release
