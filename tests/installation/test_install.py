@@ -9,7 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 from made_wheels import dist_info
-from trial_hosts import SOURCE, WITH_LIBRARY, library, plugin
+from trial_hosts import SOURCE, WITH_LIBRARY, RegistryOfTests, library, plugin
 
 pytestmark = pytest.mark.slow
 EXITS = 'import sys\n\nsys.exit("a plugin was imported")\n'
@@ -169,6 +169,31 @@ def test_an_upgrade_tells_what_is_new_in_the_node(host, registry):
     assert "new: input 'note' of grows.tell" in answer.err
     assert "gone: parameter 'plus' of grows.tell" in answer.err
     assert answer.out == "grows.tell 1.1.0: usable\n"
+
+
+def test_a_mirror_is_asked_alone_and_has_the_libraries_too(host, libraries, tmp_path):
+    mirror = RegistryOfTests(tmp_path / "mirror")
+    mirror.add("mirrored", requires=["mirrorlib"])
+    mirror.keep_library(library(tmp_path / "away", "mirrorlib", "3"))
+    nowhere = {"PIP_FIND_LINKS": "", "PIP_NO_INDEX": "1"}
+    answer = host.tyqi("install", "mirrored", "--yes", TYQI_REGISTRY=str(mirror.root), **nowhere)
+    assert "mirrorlib 3" in answer.err
+    assert answer.out == "mirrored.tell 1.0.0: usable\n"
+
+
+def test_upgrading_everything_goes_back_from_nothing_but_what_is_quarantined(host, registry, tmp_path):
+    own = RegistryOfTests(tmp_path / "own")
+    for version in ("1.0.0", "1.1.0"):
+        own.add("newer", version)
+        own.add("older", version)
+    where = {"TYQI_REGISTRY": str(own.root)}
+    host.tyqi("install", "newer==1.0.0", "older==1.1.0", "--yes", **where)
+    own.change("older", "1.1.0", yanked="wrong unit")
+    plan = host.tyqi("upgrade", "--dry-run", "--json", **where).json()
+    assert [(one["name"], one["version"]) for one in plan["changes"]] == [("tyqi-node-newer", "1.1.0")]
+    own.change("older", "1.1.0", quarantined="leaks")
+    plan = host.tyqi("upgrade", "older", "--dry-run", "--json", **where).json()
+    assert [(one["name"], one["version"]) for one in plan["changes"]] == [("tyqi-node-older", "1.0.0")]
 
 
 def test_a_plugin_that_another_one_needs_comes_from_the_same_registry_and_stays_while_it_is_needed(host, registry):

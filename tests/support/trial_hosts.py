@@ -17,7 +17,7 @@ from made_wheels import dist_info, make_wheel, manifest_text, metadata_path, met
 
 from tyqi_core.catalog.wheel import Wheel
 from tyqi_core.registry.catalogue import Catalogue, Listing, Release
-from tyqi_core.registry.layout import CATALOGUE, DESCRIPTION, release_folder
+from tyqi_core.registry.layout import CATALOGUE, DESCRIPTION, LIBRARIES, SIMPLE, release_folder
 
 REPOSITORY = Path(__file__).parents[2]
 NUMBER: Mapping[str, Any] = {"type": "json", "schema": {"type": "number"}, "description": "A number (1)"}
@@ -96,6 +96,17 @@ class RegistryOfTests:
         self._releases.append(_release(wheel, state or {}))
         self._write()
         return folder / wheel.path.name
+
+    def keep_library(self, wheel: Path) -> None:
+        """Make it a mirror, which holds libraries too, and an index for pip of everything in it."""
+        folder = self.root / LIBRARIES / wheel.name.partition("-")[0]
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(wheel, folder)
+        for file in self.root.glob("*/*/**/*.whl"):
+            page = self.root / SIMPLE / Wheel(file).name / "index.html"
+            page.parent.mkdir(parents=True, exist_ok=True)
+            link = f'<a href="{file.as_uri()}#sha256={Wheel(file).sha256}">{file.name}</a>'
+            page.write_text(f"<!DOCTYPE html><html><body>{link}</body></html>", encoding="utf-8")
 
     def change(self, word: str, version: str, **state: str) -> None:
         """Yank or quarantine a release."""

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
@@ -58,6 +59,9 @@ def write_state(state: LocalState) -> None:
     try:
         if state == LocalState():
             file.unlink(missing_ok=True)
+            with suppress(OSError):  # they are not empty, or not there
+                file.parent.rmdir()
+                file.parent.parent.rmdir()
             return
         file.parent.mkdir(parents=True, exist_ok=True)
         fresh = file.with_suffix(f".{os.getpid()}.new")

@@ -151,7 +151,8 @@ def _all_known(location: str) -> dict[str, str]:
     """Of all that is installed, what the registry has."""
     from tyqi_core.registry.reading import open_registry
 
-    known = {release.name for release in open_registry(location).catalogue().releases} if location else set()
+    releases = open_registry(location).catalogue().releases
+    known = {release.name for release in releases if not release.yanked and not release.quarantined}
     return {name: name for name in _installed() if name in known}
 
 

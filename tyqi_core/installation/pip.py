@@ -140,7 +140,8 @@ def _run(command: Sequence[str], environ: Mapping[str, str]) -> tuple[int, str]:
 
 
 def _index(url: str) -> tuple[str, ...]:
-    return ("--index-url", url) if url else ()
+    """An index that is complete is the only one: what else variables and configuration name is not asked."""
+    return ("--isolated", "--index-url", url) if url else ()
 
 
 def _resolved(item: Mapping[str, Any]) -> Resolved:

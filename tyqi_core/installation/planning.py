@@ -10,6 +10,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from packaging.version import Version
+
 from tyqi_core.catalog.catalog import Catalog
 from tyqi_core.catalog.discovery import normalised
 from tyqi_core.catalog.manifest import Manifest
@@ -128,7 +130,7 @@ class Planner:
         wheels = [Wheel(one.wheel) for one in asked if one.wheel is not None and not _is_there(one, place)]
         named = [one for one in asked if one.wheel is None and (upgrade or not _is_there(one, place))]
         chosen = [choose(self.catalogue, one) for one in named]
-        fresh = [one for one in chosen if _version(place, one.name) != one.version]
+        fresh = [release for one, release in zip(named, chosen, strict=True) if self._moves(one, release, place)]
         offers = [*map(Offer.of_wheel, wheels), *map(Offer.of_release, fresh)]
         remarks = [line for one in chosen for line in passed_over(self.catalogue, one)]
         if not offers:
@@ -137,6 +139,18 @@ class Planner:
         offers += map(Offer.of_release, needs)
         urls = [*map(_wheel_line, wheels), *(self._line(release) for release in (*fresh, *needs))]
         return self._planned(offers, urls, place, remarks)
+
+    def _moves(self, asked: Asked, release: Release, place: Place) -> bool:
+        """Whether a release takes the place of what is there. An upgrade goes back only from what is quarantined."""
+        here = _version(place, release.name)
+        if here == release.version:
+            return False
+        if not here or not asked.versions.contains(here, prereleases=True):
+            return True
+        unfit = any(
+            one.quarantined for one in self.catalogue.releases if (one.name, one.version) == (release.name, here)
+        )
+        return unfit or Version(release.version) > Version(here)
 
     def _needs(self, offers: Sequence[Offer], place: Place) -> Sequence[Release]:
         """What the registry has of that which they need; a registry is only asked if there is one."""
