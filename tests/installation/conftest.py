@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from trial_hosts import Host, RegistryOfTests, library
+
+collect_ignore_glob = ["test_*.py"] if os.name != "posix" else []
+"""They ask through a terminal, and isolated environments need workers."""
 
 
 @pytest.fixture(scope="session")
