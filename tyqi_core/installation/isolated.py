@@ -16,6 +16,7 @@ import os
 import sysconfig
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,7 +67,7 @@ class Isolated:
 
     def nodes(self, *, cache: bool = True) -> list[Discovered]:
         """The plugin's nodes, marked as isolated."""
-        found = load_nodes(cache=cache, path=[str(site_of(self.folder)), str(self.folder / HOST)])
+        found = load_nodes(cache=cache, path=[str(site_of(self.folder))])
         mine = [node for node in found if node.origin.namespace == self.name.replace("-", "_")]
         return [replace(node, origin=replace(node.origin, queue=self.queue), _manifest=None) for node in mine]
 
@@ -87,8 +88,13 @@ def python_of(folder: Path) -> Path:
 
 def site_of(folder: Path) -> Path:
     """Where the packages of the environment in ``folder`` lie."""
-    base = str(folder / VENV)
-    return Path(sysconfig.get_path("purelib", "venv", vars={"base": base, "platbase": base}))
+    return folder / VENV / _site_in_venv()
+
+
+@cache
+def _site_in_venv() -> Path:
+    """Asking costs as much as reading the environment's index, and the answer is the same for all of them."""
+    return Path(sysconfig.get_path("purelib", "venv", vars={"base": VENV, "platbase": VENV})).relative_to(VENV)
 
 
 def environments(state: Path) -> list[Isolated]:
