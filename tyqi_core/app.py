@@ -44,6 +44,21 @@ class Project:
     source: str
 
 
+def open_catalog(settings: Settings | None = None, *, cache: bool = True) -> Catalog:
+    """The nodes that projects here can use: those of this environment, and those of its isolated environments.
+
+    Args:
+        settings: where isolated environments and the registry are; by default those in force here.
+        cache: False looks at everything again instead of trusting the index.
+    """
+    from tyqi_core.installation.advising import advice
+    from tyqi_core.installation.isolated import isolated_nodes
+
+    settings = settings or Settings.load()
+    isolated = isolated_nodes(settings.state, cache=cache)
+    return Catalog.load(cache=cache, isolated=isolated, advice=advice(settings.registry))
+
+
 def load_project(path: str | Path, *, params: Mapping[str, Any] | None = None, catalog: Catalog | None = None) -> Plan:
     """Compile a project file.
 
@@ -55,7 +70,7 @@ def load_project(path: str | Path, *, params: Mapping[str, Any] | None = None, c
     Raises:
         InvalidProject: the project does not compile; carries every problem with its file and line.
     """
-    return open_project(path, catalog or Catalog.load(), params=params).plan
+    return open_project(path, catalog or open_catalog(), params=params).plan
 
 
 def run_project(
@@ -90,7 +105,7 @@ def run_project(
         raise UsageError(
             "params belong to a project file; this plan holds its own", remedy="load_project(path, params=...)"
         )
-    catalog = catalog or Catalog.load()
+    catalog = catalog or open_catalog()
     plan = load_project(project, params=params, catalog=catalog) if isinstance(project, str | Path) else project
     loaded = read_inputs(plan, inputs)
     with InProcessRuntime(plan, catalog, threads=threads) as runtime:

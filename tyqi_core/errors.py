@@ -17,6 +17,7 @@
     ├── TaskCancelled            raised inside a node that asked ``ctx.check_cancelled()``
     ├── StoreError               the store of runs is away, full or damaged    (exit 1)
     ├── BrokerError              the broker took no message in time           (exit 1)
+    ├── InstallationError        packages could not be installed or removed    (exit 1)
     ├── ReplayRefused            a record is not complete enough to repeat     (exit 2)
     ├── RegistryError            a registry is away, damaged, or has no such thing (exit 1)
     │   └── PublishRefused       a wheel that it does not take, with the reasons
@@ -147,6 +148,12 @@ class CatalogError(TyqiError):
 
     default_code = "CATALOG"
     exit_code = 2
+
+
+class InstallationError(TyqiError):
+    """Packages could not be installed or removed; the environment is as it was."""
+
+    default_code = "NOT_INSTALLED"
 
 
 class InputError(TyqiError):

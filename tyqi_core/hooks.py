@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pluggy
 
+from tyqi_core.safety import safe_mode
+
 if TYPE_CHECKING:
     import click
 
@@ -220,7 +222,7 @@ class Hooks:
 
 
 def load_hooks(distributions: Sequence[Any] | None = None) -> Hooks:
-    """Load the hook packages that are installed. Never fails for what one of them does.
+    """Load the hook packages that are installed; in safe mode none. Never fails for what one of them does.
 
     Args:
         distributions: ``importlib.metadata`` distributions to look at, by default all that are installed.
@@ -228,6 +230,8 @@ def load_hooks(distributions: Sequence[Any] | None = None) -> Hooks:
     from importlib import metadata  # noqa: PLC0415 - 20 ms that the tests of single hooks do not need
 
     hooks = Hooks()
+    if safe_mode():
+        return hooks
     for distribution in metadata.distributions() if distributions is None else distributions:
         for entry_point in _entry_points(distribution):
             _load(hooks, entry_point, str(distribution.metadata["Name"]))

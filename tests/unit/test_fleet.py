@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from tyqi_core.errors import UsageError
-from tyqi_core.runtime.distributed.fleet import Wanted, gpu_devices, plan_workers, worker_child
+from tyqi_core.runtime.distributed.fleet import (
+    Private,
+    Wanted,
+    gpu_devices,
+    plan_private,
+    plan_workers,
+    worker_child,
+)
 from tyqi_core.runtime.distributed.queues import QUEUES
 from tyqi_core.runtime.processes.board_folder import board_folder
 
@@ -120,3 +127,20 @@ def test_what_a_killed_supervisor_left_is_removed_and_what_a_living_one_uses_is_
         with board_folder(tmp_path) as other:
             assert {*tmp_path.iterdir()} == {living, other}
     assert os.listdir(tmp_path) == []  # noqa: PTH208 - what is there, not paths
+
+
+def test_an_isolated_environment_is_served_by_its_own_interpreter_that_sees_nothing_of_this_one(tmp_path):
+    private = Private("crack", "env.3fa9", "/elsewhere/bin/python")
+    (plan,) = plan_private(private, Wanted(concurrency=2), cores=8)
+    assert (plan.queues, plan.pool, plan.concurrency) == (("env.3fa9",), "prefork", 2)
+    child = worker_child(plan, tmp_path, {"PATH": "/bin"})
+    assert list(child.argv[:4]) == ["/elsewhere/bin/python", "-I", "-m", "tyqi_core.worker"]
+    assert child.env
+    assert child.env["TYQI_HOST_PREFIX"] == sys.prefix
+
+
+def test_an_isolated_environment_whose_nodes_need_a_gpu_gets_a_process_a_device():
+    private = Private("crack", "env.3fa9", "/elsewhere/bin/python", "gpu")
+    plans = plan_private(private, Wanted(devices=["0", "1"], concurrency=4), cores=8)
+    assert [(plan.pool, plan.concurrency, plan.device) for plan in plans] == [("threads", 1, "0"), ("threads", 1, "1")]
+    assert len({plan.name for plan in plans}) == 2

@@ -1,27 +1,32 @@
 """The nodes that can be used here.
 
 A node is *registered* once its manifest is known, *enabled* when it is offered for use, *activated* when its code has
-been imported. A *broken* one is listed with its reason and never stands in the way of the others.
+been imported. A *broken* one is listed with its reason and never stands in the way of the others. An *isolated* one
+lives in an environment of its own: its manifest is known here, its code is imported by that environment's workers only.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import RLock
 from typing import TYPE_CHECKING, Literal
 
 from tyqi_core.catalog.discovered import Discovered
 from tyqi_core.catalog.index import load_nodes
+from tyqi_core.catalog.local_state import disabled_here
 from tyqi_core.errors import CatalogError, Problem
+from tyqi_core.safety import safe_mode
 
 if TYPE_CHECKING:  # a manifest's and a node's module are loaded when the first of them is looked at
     from tyqi_core.catalog.manifest import Manifest
     from tyqi_core.node import Node
 
-State = Literal["registered", "enabled", "activated", "broken"]
+State = Literal["registered", "enabled", "activated", "isolated", "broken"]
+Advice = Callable[[str, bool], str | None]
+"""Reference of a node that is not installed, and whether its plugin is, -> how to get it, if that is known."""
 
 _REFERENCE = re.compile(r"(?P<id>[a-z0-9][a-z0-9_]*\.[a-z][a-z0-9_]*)(?:@(?P<major>0|[1-9][0-9]{0,8}))?")
 
@@ -72,24 +77,38 @@ class Entry:
 class Catalog:
     """The nodes of one environment (:meth:`load`) or of one test (:meth:`of`)."""
 
-    def __init__(self, nodes: Iterable[Discovered], *, disabled: Collection[str] = ()) -> None:
+    def __init__(
+        self, nodes: Iterable[Discovered], *, disabled: Collection[str] = (), advice: Advice | None = None
+    ) -> None:
         self._nodes = list(nodes)
         self._by_id: Mapping[str, list[Discovered]] = _grouped(self._nodes)
         self._disabled = frozenset(disabled)
+        self._advice = advice
         self._active: dict[str, type[Node]] = {}
         self._replaced: Mapping[str, str] = {}
         self._lock = RLock()
         self._importing: dict[str, RLock] = {}
 
     @classmethod
-    def load(cls, *, cache: bool = True, disabled: Collection[str] = ()) -> Catalog:
+    def load(
+        cls,
+        *,
+        cache: bool = True,
+        disabled: Collection[str] | None = None,
+        isolated: Iterable[Discovered] = (),
+        advice: Advice | None = None,
+    ) -> Catalog:
         """The nodes that are installed in this environment. None of their code is imported, nothing is raised.
 
         Args:
             cache: False looks at everything again instead of trusting the index.
-            disabled: ids of nodes that are installed but not offered.
+            disabled: ids of nodes, and namespaces of plugins, that are installed but not offered; by default what
+                ``tyqi disable`` has switched off here.
+            isolated: nodes of isolated environments; what is installed here goes before them.
+            advice: how to get a node that is not installed.
         """
-        return cls(load_nodes(cache=cache), disabled=disabled)
+        nodes = _beside(load_nodes(cache=cache), isolated)
+        return cls(nodes, disabled=disabled_here() if disabled is None else disabled, advice=advice)
 
     @classmethod
     def of(cls, *nodes: LocalNode) -> Catalog:
@@ -109,7 +128,7 @@ class Catalog:
         """
         for reference in replaced.values():
             self.find(reference)
-        other = Catalog(self._nodes, disabled=self._disabled)
+        other = Catalog(self._nodes, disabled=self._disabled, advice=self._advice)
         other._active, other._lock, other._importing = self._active, self._lock, self._importing
         other._replaced = dict(replaced)
         return other
@@ -135,33 +154,41 @@ class Catalog:
         claims = self._by_id.get(asked["id"], [])
         if not claims:
             raise self._unknown(asked["id"])
-        if asked["id"] in self._disabled:
-            remedy = f"tyqi enable {asked['id']}"
+        offered = [claim for claim in claims if not self._is_off(claim)]
+        if not offered:
+            remedy = f"tyqi enable {self._switch(claims[0])}"
             raise CatalogError(f"the node '{asked['id']}' is disabled.", code="NODE_DISABLED", remedy=remedy)
+        claims = offered
         usable = {manifest.major: manifest for claim in claims if (manifest := claim.manifest) is not None}
         if asked["major"] is not None:
             found = usable.get(int(asked["major"]))
         else:
             found = None if any(claim.problems for claim in claims) else usable[max(usable)]
         if found is None:
-            raise _unusable(reference, claims, sorted(usable))
+            raise self._unusable(reference, claims, sorted(usable))
         return found
 
     def nearest(self, reference: str) -> str | None:
         """The id of a usable node that ``reference`` was most likely meant to be."""
         from tyqi_core.protocol.validation import nearest_name  # noqa: PLC0415 - only on the way to an error
 
-        known = [node.origin.id for node in self._nodes if not node.problems and node.origin.id not in self._disabled]
+        known = [node.origin.id for node in self._nodes if not node.problems and not self._is_off(node)]
         return nearest_name(reference.partition("@")[0], known)
 
     def activate(self, manifest: Manifest) -> type[Node]:
         """The class of a node; imports the plugin at first use.
 
         Raises:
-            CatalogError: ``ACTIVATION_FAILED``: it cannot be imported, or is not what its manifest says.
+            CatalogError: ``ACTIVATION_FAILED``: it cannot be imported, or is not what its manifest says;
+                ``ISOLATED``: it lives in another environment; ``SAFE_MODE``: no plugin is loaded.
         """
         from tyqi_core.catalog.loading import load_node_class  # noqa: PLC0415 - lists of nodes need no Node class
 
+        if manifest.origin.queue:
+            raise isolated_error(manifest)
+        if safe_mode():
+            message = f"'{manifest.id}' is not loaded: in safe mode no plugin is."
+            raise CatalogError(message, code="SAFE_MODE", remedy="Leave --safe out, and TYQI_SAFE unset.")
         with self._lock:
             importing = self._importing.setdefault(manifest.reference, RLock())
         with importing:  # one lock a node: the import of a large library keeps nobody from another node
@@ -173,10 +200,19 @@ class Catalog:
     def _state(self, node: Discovered) -> State:
         if node.problems:
             return "broken"
-        if node.origin.id in self._disabled:
+        if self._is_off(node):
             return "registered"
+        if node.origin.queue:
+            return "isolated"
         active = bool(self._active) and node.manifest is not None and node.manifest.reference in self._active
         return "activated" if active else "enabled"
+
+    def _is_off(self, node: Discovered) -> bool:
+        return node.origin.id in self._disabled or node.origin.namespace in self._disabled
+
+    def _switch(self, node: Discovered) -> str:
+        """The word that switches a disabled node on again."""
+        return node.origin.id if node.origin.id in self._disabled else node.origin.namespace
 
     def _no_reference(self, reference: str) -> CatalogError:
         near = self.nearest(reference)
@@ -195,21 +231,34 @@ class Catalog:
         elif siblings is not None:
             installed = f"{siblings.origin.distribution} {siblings.origin.distribution_version}"
             remedy = f"{installed} has no such node; 'tyqi nodes' lists what there is."
+        remedy = self._advised(node_id, installed=siblings is not None) or remedy
         return CatalogError(f"no node '{node_id}' is installed.{hint}", code="NODE_UNKNOWN", remedy=remedy)
 
+    def _advised(self, reference: str, *, installed: bool) -> str | None:
+        return self._advice(reference, installed) if self._advice is not None else None
 
-def _unusable(reference: str, claims: Sequence[Discovered], majors: Sequence[int]) -> CatalogError:
-    """The error for a node that is announced, but not in a form that ``reference`` could mean."""
-    distribution = claims[0].origin.distribution
-    node_id, _, pinned = reference.partition("@")
-    installed = ", ".join(f"{node_id}@{major}" for major in majors)
-    broken = [problem for claim in claims for problem in claim.problems]
-    if not broken:
-        remedy = f"Installed is {installed}; another version of {distribution} may hold it."
-        return CatalogError(f"there is no '{reference}' here.", code="NODE_MAJOR", remedy=remedy)
-    reason = "\n".join(map(str, broken))
-    instead = f"Usable is {installed}." if installed and not pinned else None
-    return CatalogError(f"the node '{reference}' is broken: {reason}", code="NODE_BROKEN", remedy=instead)
+    def _unusable(self, reference: str, claims: Sequence[Discovered], majors: Sequence[int]) -> CatalogError:
+        """The error for a node that is announced, but not in a form that ``reference`` could mean."""
+        distribution = claims[0].origin.distribution
+        node_id, _, pinned = reference.partition("@")
+        installed = ", ".join(f"{node_id}@{major}" for major in majors)
+        broken = [problem for claim in claims for problem in claim.problems]
+        if not broken:
+            otherwise = f"Installed is {installed}; another version of {distribution} may hold it."
+            remedy = self._advised(reference, installed=True) or otherwise
+            return CatalogError(f"there is no '{reference}' here.", code="NODE_MAJOR", remedy=remedy)
+        reason = "\n".join(map(str, broken))
+        instead = f"Usable is {installed}." if installed and not pinned else None
+        return CatalogError(f"the node '{reference}' is broken: {reason}", code="NODE_BROKEN", remedy=instead)
+
+
+def isolated_error(manifest: Manifest) -> CatalogError:
+    """The refusal to execute an isolated node in a process of this environment."""
+    message = (
+        f"'{manifest.id}' lives in an isolated environment; only the worker of queue {manifest.queue} executes it."
+    )
+    remedy = "Run the project on workers: 'tyqi up', then 'tyqi submit PROJECT --wait'."
+    return CatalogError(message, code="ISOLATED", remedy=remedy)
 
 
 def _grouped(nodes: Iterable[Discovered]) -> dict[str, list[Discovered]]:
@@ -217,6 +266,20 @@ def _grouped(nodes: Iterable[Discovered]) -> dict[str, list[Discovered]]:
     for node in nodes:
         by_id[node.origin.id].append(node)
     return dict(by_id)
+
+
+def _beside(own: list[Discovered], isolated: Iterable[Discovered]) -> list[Discovered]:
+    """Nodes here and in isolated environments; a major version that is here already is not taken from there."""
+    found = list(own)
+    for node in isolated:
+        rivals = [other for other in found if other.origin.id == node.origin.id]
+        if _major(node) not in map(_major, rivals):
+            found.append(node)
+    return found
+
+
+def _major(node: Discovered) -> int | None:
+    return node.manifest.major if node.manifest is not None else node.origin.major
 
 
 def _in_memory(manifest: Manifest) -> Discovered:

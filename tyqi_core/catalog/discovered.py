@@ -31,6 +31,7 @@ class Origin:
         entry_point: ``module:attribute``.
         distribution: name of the installed distribution, as it writes itself.
         distribution_version: its version.
+        queue: the private queue of the isolated environment that it lives in; empty for a node of this environment.
     """
 
     namespace: str
@@ -38,6 +39,7 @@ class Origin:
     entry_point: str
     distribution: str
     distribution_version: str
+    queue: str = ""
 
     @property
     def name(self) -> str:

@@ -9,6 +9,7 @@ tell such a change from the next one.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
@@ -19,20 +20,22 @@ from tyqi_core.catalog.discovered import Discovered, Origin
 from tyqi_core.catalog.environment import Environment, Stamp, stamp_of
 from tyqi_core.errors import Problem
 
-FORMAT = 1
+FORMAT = 2
 _COARSEST_CLOCK_NS = 2_000_000_000
 """FAT keeps times to two seconds; other file systems are finer."""
 _KEPT_PER_ENVIRONMENT = 8
 """``python -m`` puts the current folder on the path, so one environment has an index for each such folder."""
+_ISOLATED_KEPT = 64
 
 
-def load_nodes(*, cache: bool = True) -> list[Discovered]:
+def load_nodes(*, cache: bool = True, path: Sequence[str] | None = None) -> list[Discovered]:
     """All nodes that are announced in this environment, from the index if it is still true.
 
     Args:
         cache: False neither reads nor writes the index.
+        path: the folders of another environment, instead of this one's.
     """
-    environment = Environment.scan()
+    environment = Environment.scan(path)
     if not cache:
         return _discovered(environment)
     kept = _read(environment)
@@ -52,7 +55,11 @@ def _discovered(environment: Environment) -> list[Discovered]:
 
 
 def _file_name(environment: Environment) -> str:
-    return f"catalog-{environment_key()}-{environment_key(tyqi_core.__version__, *environment.paths)}.json"
+    return f"{_kind(environment)}-{environment_key()}-{environment_key(tyqi_core.__version__, *environment.paths)}.json"
+
+
+def _kind(environment: Environment) -> str:
+    return "catalog" if environment.own else "isolated"
 
 
 def _read(environment: Environment) -> list[Discovered] | None:
@@ -95,7 +102,8 @@ def _write(environment: Environment, nodes: list[Discovered]) -> None:
         "nodes": [_record(node) for node in nodes],
     }
     if write_cache(_file_name(environment), index):
-        prune_cache(f"catalog-{environment_key()}-*.json", _KEPT_PER_ENVIRONMENT)
+        kept = _KEPT_PER_ENVIRONMENT if environment.own else _ISOLATED_KEPT
+        prune_cache(f"{_kind(environment)}-{environment_key()}-*.json", kept)
 
 
 def _record(node: Discovered) -> dict[str, Any]:

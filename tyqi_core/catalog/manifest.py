@@ -106,8 +106,8 @@ class Manifest:
 
     @property
     def queue(self) -> str:
-        """The Celery queue that its resources lead to, for example ``cpu.short``."""
-        return queue_of(self.resources)
+        """The Celery queue that its resources lead to, ``cpu.short``; of an isolated node its environment's own."""
+        return self.origin.queue or queue_of(self.resources)
 
     @classmethod
     def parse(

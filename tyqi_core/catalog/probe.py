@@ -74,7 +74,9 @@ class Verdicts:
         write_cache(_file_name(), {key: asdict(kept) for key, kept in self._kept.items()})
 
 
-def probe(manifest: Manifest, *, timeout: float = TIMEOUT_S, memory_mb: int | None = None) -> Verdict:
+def probe(
+    manifest: Manifest, *, timeout: float = TIMEOUT_S, memory_mb: int | None = None, python: Path | None = None
+) -> Verdict:
     """Import a node's plugin in a child process and say how that went.
 
     Args:
@@ -82,11 +84,12 @@ def probe(manifest: Manifest, *, timeout: float = TIMEOUT_S, memory_mb: int | No
         timeout: seconds after which the child is killed.
         memory_mb: most memory the child may allocate, in MiB; by default 1 GiB, or what the manifest declares if
             that is more. Enforced where the system can (Linux).
+        python: the interpreter of the isolated environment that the node lives in; by default this one.
     """
     limit = memory_mb or max(MEMORY_MB, manifest.resources.memory_mb)
     with TemporaryDirectory(prefix="tyqi-probe-") as folder:
         answer = Path(folder) / "verdict.json"
-        child = _start(answer, limit)
+        child = _start(answer, limit, python)
         output = Tail(child.stderr)
         timed_out = _finish(child, _question(manifest), timeout)
         verdict = _verdict(answer, child.returncode, output.text(), timeout if timed_out else None)
@@ -98,10 +101,11 @@ def _question(manifest: Manifest) -> bytes:
     return json.dumps(body).encode()
 
 
-def _start(answer: Path, memory_mb: int) -> subprocess.Popen[bytes]:
+def _start(answer: Path, memory_mb: int, python: Path | None) -> subprocess.Popen[bytes]:
     """The child. It learns the node through a pipe, so that no text of a plugin is ever part of a command."""
+    program = [sys.executable, "-P"] if python is None else [str(python), "-I"]
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "tyqi_core.catalog.probe_child", str(answer), str(memory_mb)],
+        [*program, "-m", "tyqi_core.catalog.probe_child", str(answer), str(memory_mb)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import click
 
 from tyqi_core.cli.lazy import LazyGroup
 from tyqi_core.cli.output import fail, leave
+from tyqi_core.safety import VARIABLE
 
 COMMANDS = {
     "run": ("tyqi_core.cli.run", "run", "Inspect pictures with a project, in this process."),
@@ -33,6 +35,11 @@ COMMANDS = {
     "registry": ("tyqi_core.cli.registry", "registry", "Publish, find and check nodes in a registry."),
     "new-node": ("tyqi_core.cli.new_node", "new_node", "Make a package with a node of your own."),
     "doctor": ("tyqi_core.cli.doctor", "doctor", "Check the installation and every installed node."),
+    "install": ("tyqi_core.cli.install", "install", "Install nodes, under this environment's own versions."),
+    "upgrade": ("tyqi_core.cli.install", "upgrade", "Install newer versions of nodes that are installed."),
+    "uninstall": ("tyqi_core.cli.uninstall", "uninstall", "Remove nodes and what came with them."),
+    "enable": ("tyqi_core.cli.switching", "enable", "Offer nodes again that were disabled."),
+    "disable": ("tyqi_core.cli.switching", "disable", "Keep nodes installed, but do not offer them."),
     "completion": ("tyqi_core.cli.completion", "completion", "Print the completion script of a shell."),
 }
 
@@ -43,12 +50,25 @@ COMMANDS = {
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Example:  tyqi run project.yaml --inputs-dir pictures --out results",
 )
+@click.option(
+    "--safe",
+    is_flag=True,
+    is_eager=True,  # before the commands of hook packages are looked for
+    expose_value=False,
+    callback=lambda _, __, wanted: enter_safe_mode() if wanted else None,
+    help="Load no plugin: neither nodes nor hook packages.",
+)
 @click.version_option(package_name="tyqi-core", prog_name="tyqi")
 def cli() -> None:
     """Inspection workflows as graphs of plug-in nodes.
 
     Exit codes: 0 all well; 1 a run or a check failed; 2 wrong usage or an invalid file.
     """
+
+
+def enter_safe_mode() -> None:
+    """From here on, and in the processes that are started, no code of a plugin is loaded."""
+    os.environ[VARIABLE] = "1"
 
 
 def main() -> None:

@@ -15,8 +15,10 @@ import click
 
 from tyqi_core.cli.output import answer_json, as_json, say
 from tyqi_core.errors import TyqiError
+from tyqi_core.safety import safe_mode
 
 if TYPE_CHECKING:
+    from tyqi_core.catalog.catalog import Entry
     from tyqi_core.settings import Settings
 
 
@@ -36,8 +38,10 @@ class Finding:
 def doctor(*, no_probe: bool, json_wanted: bool) -> None:
     """Check the installation and every installed node, and say how to mend what is broken.
 
-    Each plugin is imported in a process of its own, so that one that hangs or exits takes nothing along; the
-    verdict is kept for 'tyqi nodes'. Exit code 1 if there is a fault.
+    Also told: nodes that are disabled, plugins whose requirements do not hold any more, isolated environments that
+    lost what they need, releases that the registry has withdrawn. Each plugin is imported in a process of its own, so
+    that one that hangs or exits takes nothing along; the verdict is kept for 'tyqi nodes'. Exit code 1 if there is a
+    fault.
     """
     findings: list[Finding] = []
     for finding in _look(probing=not no_probe):
@@ -67,7 +71,8 @@ def _look(*, probing: bool) -> Iterator[Finding]:
     yield from _state_folder()
     yield from _workers()
     yield from _hooks()
-    yield from _nodes(probing=probing)
+    yield from _installed()
+    yield from _nodes(probing=probing and not safe_mode())
 
 
 def _schemas() -> Iterator[Finding]:
@@ -172,30 +177,63 @@ def _broker(settings: Settings) -> Finding:
 def _hooks() -> Iterator[Finding]:
     from tyqi_core.hooks import load_hooks
 
+    if safe_mode():
+        yield Finding("safe mode", "ok", "hook packages are not loaded, and nodes are not imported")
+        return
     for failure in load_hooks().failures:
         remedy = f"pip install --upgrade {failure.distribution}, or pip uninstall {failure.distribution}"
         yield Finding(f"hooks of {failure.distribution}", "fault", f"{failure.name}: {failure.reason}", remedy)
 
 
-def _nodes(*, probing: bool) -> Iterator[Finding]:
-    from tyqi_core.catalog.catalog import Catalog
-    from tyqi_core.catalog.probe import Verdicts, probe
+def _installed() -> Iterator[Finding]:
+    from tyqi_core.installation.health import ailments
 
+    for one in ailments(_settings()):
+        yield Finding(one.subject, one.level, one.text, one.remedy)
+
+
+def _settings() -> Settings:
+    """Those in force; where they cannot be used, which is told elsewhere, the defaults."""
+    from tyqi_core.settings import Settings
+
+    try:
+        return Settings.load()
+    except TyqiError:
+        return Settings()
+
+
+def _nodes(*, probing: bool) -> Iterator[Finding]:
+    from tyqi_core.app import open_catalog
+    from tyqi_core.catalog.probe import Verdicts, probe
+    from tyqi_core.installation.isolated import environments
+
+    settings = _settings()
+    pythons = {one.queue: one.python for one in environments(settings.state)}
     verdicts = Verdicts.load()
-    for entry in Catalog.load(cache=False).entries():
+    for entry in open_catalog(settings, cache=False).entries():
         manifest = entry.manifest
         if manifest is None:
-            remedy = f"pip install --upgrade {entry.distribution}, or pip uninstall {entry.distribution}"
-            yield Finding(entry.id, "fault", entry.reason, remedy)
+            yield Finding(entry.id, "fault", entry.reason, _mend(entry))
             continue
         if not probing:
             yield Finding(entry.id, "ok", f"{manifest.version}, manifest valid")
             continue
-        verdict = probe(manifest)
+        if entry.state == "registered":
+            continue  # told already
+        python = pythons.get(manifest.origin.queue)
+        if python is not None and not python.exists():
+            continue  # told already
+        verdict = probe(manifest, python=python)
         verdicts.keep(manifest, verdict)
         if verdict.ok:
             cost = f"imported in {verdict.seconds:.1f} s, {verdict.peak_mb:.0f} MiB"
             yield Finding(entry.id, "ok", f"{manifest.version}, {cost}")
         else:
-            remedy = f"pip install --upgrade {entry.distribution}, or pip uninstall {entry.distribution}"
-            yield Finding(entry.id, "fault", verdict.reason, remedy)
+            yield Finding(entry.id, "fault", verdict.reason, _mend(entry))
+
+
+def _mend(entry: Entry) -> str:
+    from tyqi_core.catalog.discovery import normalised
+
+    short = normalised(entry.distribution).removeprefix("tyqi-node-")
+    return f"tyqi upgrade {short}, tyqi disable {short} or tyqi uninstall {short}"

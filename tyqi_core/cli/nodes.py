@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tyqi_core.catalog.catalog import Catalog, Entry
+from tyqi_core.app import open_catalog
 from tyqi_core.catalog.probe import Verdicts
 from tyqi_core.cli.output import DEFAULT_OUT, answer_json, as_json, parameters, params_option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tyqi_core.catalog.catalog import Entry
     from tyqi_core.catalog.manifest import Manifest, Port
 
 
@@ -44,7 +45,7 @@ def nodes(ctx: click.Context, *, json_wanted: bool) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    catalog, verdicts = Catalog.load(), Verdicts.load()
+    catalog, verdicts = open_catalog(), Verdicts.load()
     entries = catalog.entries()
     if json_wanted:
         answer_json({"nodes": [_entry_json(entry, verdicts) for entry in entries]})
@@ -61,7 +62,7 @@ def nodes(ctx: click.Context, *, json_wanted: bool) -> None:
 @click.pass_context
 def show(ctx: click.Context, name: str, *, json_wanted: bool) -> None:
     """Describe one node: ports, parameters, outcomes, resources."""
-    manifest = Catalog.load().find(name)
+    manifest = open_catalog().find(name)
     if json_wanted or _asked_before(ctx):
         answer_json({"id": manifest.id, "distribution": manifest.distribution, **manifest.body})
         return
@@ -93,10 +94,11 @@ def run_node(
     from tyqi_core.runtime.inputs import batches
     from tyqi_core.settings import Settings
 
-    catalog = Catalog.load()
+    settings = Settings.load()
+    catalog = open_catalog(settings)
     project = node_project(name, catalog, parameters(params))
     given = list(given_inputs(project.plan, inputs, None))
-    with Batch(project, catalog, Settings.load(), out, None) as batch:
+    with Batch(project, catalog, settings, out, None) as batch:
         for files in batches(given):
             batch.add(files)
         finish(batch, json_wanted=json_wanted or _asked_before(ctx))

@@ -76,6 +76,21 @@ def answer_json(document: Mapping[str, Any]) -> None:
     click.echo(json.dumps(document, indent=2, allow_nan=False))
 
 
+def consent(question: str, *, yes: bool) -> None:
+    """Go on only if a person agrees to what was shown.
+
+    Raises:
+        UsageError: nobody can be asked (``CONSENT``).
+        click.Abort: the answer was no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        remedy = "Add --yes if what is shown above is what you want."
+        raise UsageError("nobody is there to agree, so nothing was done", code="CONSENT", remedy=remedy)
+    click.confirm(question, abort=True, err=True)
+
+
 @contextmanager
 def prints_on_stderr() -> Iterator[None]:
     """While nodes execute, what they print goes to standard error: standard output holds the answer alone.

@@ -28,15 +28,14 @@ def replay(run: str, swaps: tuple[str, ...], *, json_wanted: bool) -> None:
 
     Exit code 0 if all agree, 1 if something differs. RUN is a run's id or an unambiguous beginning of it.
     """
-    from tyqi_core.app import replay_run
-    from tyqi_core.catalog.catalog import Catalog
+    from tyqi_core.app import open_catalog, replay_run
     from tyqi_core.runtime.record import read_record
 
     settings = Settings.load()
     record = read_record(settings.state, run)
     exchanged = dict(_swap(text) for text in swaps)
     with prints_on_stderr():
-        comparison = replay_run(record, Catalog.load(), settings, exchanged)
+        comparison = replay_run(record, open_catalog(settings), settings, exchanged)
     if json_wanted:
         answer_json(comparison.to_json())
     elif comparison.equal:

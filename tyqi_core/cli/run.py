@@ -64,12 +64,12 @@ def run(
         return
     if project is None:
         raise UsageError("a PROJECT file is missing", remedy="Example: tyqi run project.yaml --inputs-dir pictures")
-    from tyqi_core.app import open_project
-    from tyqi_core.catalog.catalog import Catalog
+    from tyqi_core.app import open_catalog, open_project
     from tyqi_core.cli.batch import Batch
     from tyqi_core.runtime.inputs import batches
 
-    settings, catalog = Settings.load(), Catalog.load()
+    settings = Settings.load()
+    catalog = open_catalog(settings)
     opened = open_project(project, catalog, params=parameters(params))
     given = list(given_inputs(opened.plan, inputs, inputs_dir))
     with Batch(opened, catalog, settings, out, threads) as batch:
@@ -122,12 +122,12 @@ def _resume_on_workers(settings: Settings, run: str, out: Path, *, wait: bool, j
 
 
 def _wait_for_resumed(client: Client, run_id: str, out: Path, *, json_wanted: bool) -> NoReturn:
-    from tyqi_core.catalog.catalog import Catalog
+    from tyqi_core.app import open_catalog
     from tyqi_core.cli.report import Report, conclude
     from tyqi_core.cli.shared import Submitted, about_of, wait_and_write
 
     name, folder = about_of(client, run_id)
-    report = Report(client.plan(run_id), Catalog.load(), out)
+    report = Report(client.plan(run_id), open_catalog(), out)
     report.page = f"resumed-{run_id[:8]}.html"
     if not wait_and_write(client, report, name, [Submitted(0, name, folder, run_id)]):
         say(f"The run goes on; to watch it: tyqi runs {run_id} --follow")
@@ -136,15 +136,14 @@ def _wait_for_resumed(client: Client, run_id: str, out: Path, *, json_wanted: bo
 
 
 def _resume(run_id: str, threads: int | None, out: Path, *, json_wanted: bool) -> None:
-    from tyqi_core.app import Project
-    from tyqi_core.catalog.catalog import Catalog
+    from tyqi_core.app import Project, open_catalog
     from tyqi_core.cli.batch import Batch
     from tyqi_core.runtime.record import read_record
 
     settings = Settings.load()
     record = read_record(settings.state, run_id)
     opened = Project(record.plan(), record.source())
-    with Batch(opened, Catalog.load(), settings, out, threads) as batch:
+    with Batch(opened, open_catalog(settings), settings, out, threads) as batch:
         batch.resume(record)
         finish(batch, json_wanted=json_wanted)
 

@@ -13,9 +13,10 @@ import click
 
 from tyqi_core.cli.output import say
 from tyqi_core.errors import StoreError, UsageError
+from tyqi_core.safety import safe_mode
 
 if TYPE_CHECKING:
-    from tyqi_core.runtime.distributed.fleet import WorkerPlan
+    from tyqi_core.runtime.distributed.fleet import Private, Wanted, WorkerPlan
     from tyqi_core.runtime.processes.child import Child
     from tyqi_core.runtime.processes.supervisor import Tick
     from tyqi_core.settings import Settings
@@ -44,14 +45,57 @@ max_memory_option = click.option(
 )
 
 
-def check_platform() -> None:
-    """Refuse systems on which workers cannot be supervised.
+def privates(settings: Settings) -> list[Private]:
+    """The isolated environments here, as far as workers are concerned. One without its interpreter is left out."""
+    from tyqi_core.installation.isolated import environments
+    from tyqi_core.runtime.distributed.fleet import Private
+
+    found = []
+    for one in environments(settings.state):
+        if not one.python.exists():
+            say(f"The environment of {one.distribution} in {one.folder} is damaged: 'tyqi doctor' tells more.")
+            continue
+        resources = [node.manifest.resources for node in one.nodes() if node.manifest is not None]
+        waits = bool(resources) and all(each.pool == "io" for each in resources)
+        family = "gpu" if any(each.device == "gpu" for each in resources) else "io" if waits else "cpu"
+        found.append(Private(one.name, one.queue, str(one.python), family))
+    return found
+
+
+def private_plans(
+    names: Sequence[str], queues: Sequence[str], wanted: Wanted, settings: Settings
+) -> tuple[list[WorkerPlan], list[str]]:
+    """The workers of isolated environments that are named, by plugin or by queue; and the queues that are left.
 
     Raises:
-        UsageError: this is Windows.
+        UsageError: there is no such environment (``NO_ENVIRONMENT``).
+    """
+    from tyqi_core.runtime.distributed.fleet import plan_private
+
+    found = privates(settings) if names or any(queue.startswith("env.") for queue in queues) else []
+    short = [name.removeprefix("tyqi-node-") for name in names]
+    for name in short:
+        if name not in {one.name for one in found}:
+            there = ", ".join(sorted({one.name for one in found})) or "there is none"
+            remedy = f"tyqi install --isolated {name}"
+            raise UsageError(
+                f"no isolated environment of '{name}' is here: {there}", code="NO_ENVIRONMENT", remedy=remedy
+            )
+    chosen = [one for one in found if one.name in short or one.queue in queues]
+    plans = [plan for one in chosen for plan in plan_private(one, wanted, memory_mb=settings.max_memory_mb)]
+    return plans, [queue for queue in queues if queue not in {one.queue for one in chosen}]
+
+
+def check_platform() -> None:
+    """Refuse to start workers where they cannot be supervised, or must not execute anything.
+
+    Raises:
+        UsageError: this is Windows, or the process is in safe mode.
     """
     if os.name != "posix":
         raise UsageError("workers need Linux or macOS", code="PLATFORM", remedy="'tyqi run' works here.")
+    if safe_mode():
+        raise UsageError("a worker has nothing to do in safe mode: no node is loaded", code="SAFE_MODE")
 
 
 def names(text: str | None) -> list[str] | None:

@@ -49,12 +49,12 @@ def submit(
     """
     if out is not None and not wait:
         raise UsageError("--out needs --wait: without it nothing is written.", remedy="Add --wait.")
-    from tyqi_core.app import open_project
-    from tyqi_core.catalog.catalog import Catalog
+    from tyqi_core.app import open_catalog, open_project
     from tyqi_core.client import Client
     from tyqi_core.runtime.inputs import batches
 
-    settings, catalog = Settings.load(), Catalog.load()
+    settings = Settings.load()
+    catalog = open_catalog(settings)
     opened = open_project(project, catalog, params=parameters(params))
     items = list(batches(list(given_inputs(opened.plan, inputs, inputs_dir))))
     with Client.connect(settings) as client:

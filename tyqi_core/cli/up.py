@@ -51,15 +51,18 @@ def up(queues: str | None, concurrency: int | None, devices: str | None, max_mem
     folder. Other commands in the same folder find it by themselves.
     """
     check_platform()
+    from tyqi_core.cli.serving import private_plans
     from tyqi_core.runtime.distributed.fleet import Wanted, gpu_devices, plan_workers
     from tyqi_core.runtime.distributed.upfile import held
     from tyqi_core.runtime.processes.board_folder import board_folder
 
     settings = Settings.load()
     gpus = names(devices) or gpu_devices()
-    served = names(queues) or _needed(gpus)
+    served = names(queues) or [*_needed(gpus), *_private(settings, gpus)]
     wanted = Wanted(served, None, concurrency, gpus, max_memory)
-    plans = plan_workers(wanted, memory_mb=settings.max_memory_mb)
+    plans, others = private_plans((), served, wanted, settings)
+    if others:
+        plans = plan_workers(replace(wanted, queues=others), memory_mb=settings.max_memory_mb) + plans
     with held(settings.state) as file, _server(settings) as server, board_folder() as board:
         about = _about(settings, server, served)
         file.write(about)
@@ -113,12 +116,23 @@ def _needed(devices: Sequence[str]) -> list[str]:
     from tyqi_core.catalog.catalog import Catalog
     from tyqi_core.runtime.distributed.fleet import CPU_QUEUES
 
-    manifests = [entry.manifest for entry in Catalog.load().entries() if entry.manifest and entry.state != "broken"]
+    manifests = [entry.manifest for entry in Catalog.load().entries() if entry.manifest and entry.state == "enabled"]
     others = sorted({manifest.queue for manifest in manifests}.difference(CPU_QUEUES))
     served = [queue for queue in others if devices or not queue.startswith("gpu.")]
     if idle := sorted(manifest.id for manifest in manifests if manifest.queue in set(others).difference(served)):
         say(f"No GPU is found here, so nobody executes {', '.join(idle)}. Name one with --devices.")
     return [*CPU_QUEUES, *served]
+
+
+def _private(settings: Settings, devices: Sequence[str]) -> list[str]:
+    """The queues of isolated environments."""
+    from tyqi_core.cli.serving import privates
+
+    found = privates(settings)
+    served = [one for one in found if devices or one.family != "gpu"]
+    if idle := sorted(one.name for one in found if one not in served):
+        say(f"No GPU is found here, so nobody serves the environments of {', '.join(idle)}. Name one with --devices.")
+    return [one.queue for one in served]
 
 
 @contextmanager

@@ -20,10 +20,9 @@ def validate(projects: tuple[Path, ...], params: tuple[str, ...], *, json_wanted
 
     Nothing is run and no plugin is imported. Exit code 2 if any file is invalid.
     """
-    from tyqi_core.app import open_project
-    from tyqi_core.catalog.catalog import Catalog
+    from tyqi_core.app import open_catalog, open_project
 
-    catalog, given = Catalog.load(), parameters(params)
+    catalog, given = open_catalog(), parameters(params)
     answers: list[dict[str, Any]] = []
     for path in projects:
         try:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tyqi_core.catalog.catalog import Catalog
+from tyqi_core.catalog.catalog import Catalog, isolated_error
 from tyqi_core.catalog.manifest import Manifest
 from tyqi_core.errors import (
     CatalogError,
@@ -327,4 +327,16 @@ def pinned(catalog: Catalog, pin: NodePin) -> Manifest:
             code="NO_CAPABLE_NODE",
             remedy="Compile the project again, or install the pinned version.",
         )
+    return manifest
+
+
+def pinned_here(catalog: Catalog, pin: NodePin) -> Manifest:
+    """As :func:`pinned`, for a process that is to execute the node itself.
+
+    Raises:
+        CatalogError: as there, or the node lives in an isolated environment.
+    """
+    manifest = pinned(catalog, pin)
+    if manifest.origin.queue:
+        raise isolated_error(manifest)
     return manifest

@@ -20,7 +20,7 @@ from tyqi_core.catalog.catalog import Catalog
 from tyqi_core.errors import InputError, NodeError, TaskCancelled, TaskTimeout, TyqiError, UsageError
 from tyqi_core.runtime.context import ProgressListener, TaskContext
 from tyqi_core.runtime.endings import Ending, attributed, branched, completed, skipped
-from tyqi_core.runtime.execute import Executable, Executed, RunInputs, described, pinned
+from tyqi_core.runtime.execute import Executable, Executed, RunInputs, described, pinned_here
 from tyqi_core.runtime.instances import Instances, Key, Slot, instance_key
 from tyqi_core.runtime.pool import RETIRE, Job, WorkerPool
 from tyqi_core.runtime.run import Attempt, Inputs, Loader, Recorder, RunHandle, RunResult, RunUnderWay
@@ -55,7 +55,7 @@ class InProcessRuntime:
         tally: keeps what attempts took; nobody does by default.
 
     Raises:
-        CatalogError: the catalog lacks a node that the plan pins.
+        CatalogError: the catalog lacks a node that the plan pins, or it lives in an isolated environment.
         UsageError: ``threads`` is below 0.
     """
 
@@ -82,7 +82,7 @@ class InProcessRuntime:
         self._instances: Instances[Job] = Instances(catalog, meter=tally.meter if tally else None)
         self._executables: dict[str, tuple[Executable, Key]] = {}
         for task in plan.tasks.values():
-            manifest = pinned(catalog, task.node)
+            manifest = pinned_here(catalog, task.node)
             self._executables[task.id] = Executable(plan, task, manifest), instance_key(task, manifest)
         self._runs: dict[str, RunUnderWay] = {}
         self._lock = threading.Lock()

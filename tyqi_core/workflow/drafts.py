@@ -62,7 +62,9 @@ class Draft:
 
     @property
     def queue(self) -> str:
-        """The queue that it is sent to."""
+        """The queue that it is sent to. An isolated node's environment has the only workers that can execute it."""
+        if self.manifest is not None and self.manifest.origin.queue:
+            return self.manifest.origin.queue
         if self.model.queue or self.manifest is None:
             return self.model.queue or ""
         return queue_of(replace(self.manifest.resources, **self.model.resources))

@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from socket import gethostname
 from typing import Final
 from uuid import uuid4
 
+from tyqi_core.catalog.local_state import HOST_PREFIX
 from tyqi_core.errors import UsageError
 from tyqi_core.runtime.distributed.queues import QUEUES, queue_class
 from tyqi_core.runtime.processes.boards import VARIABLE
@@ -61,6 +62,7 @@ class WorkerPlan:
     concurrency: int
     device: str | None = None
     max_memory_mb: int | None = None
+    python: str = sys.executable
 
     def __str__(self) -> str:
         where = "" if self.device is None else f", on device {self.device}"
@@ -93,6 +95,42 @@ def plan_workers(wanted: Wanted, *, cores: int | None = None, memory_mb: int = 0
     return plans
 
 
+@dataclass(frozen=True, slots=True)
+class Private:
+    """An isolated environment, as far as its workers are concerned.
+
+    Attributes:
+        name: of its plugin.
+        queue: its private queue.
+        python: its interpreter.
+        family: ``gpu`` if one of its nodes needs a GPU, ``io`` if all of them wait, else ``cpu``.
+    """
+
+    name: str
+    queue: str
+    python: str
+    family: str = "cpu"
+
+
+def plan_private(private: Private, wanted: Wanted, *, cores: int | None = None, memory_mb: int = 0) -> list[WorkerPlan]:
+    """The workers of an isolated environment; see :func:`plan_workers`.
+
+    Raises:
+        UsageError: a pool cannot do what is asked of it, or the nodes need a GPU and there is none.
+    """
+    queues, family = (private.queue,), private.family
+    pool = wanted.pool or ("prefork" if family == "cpu" else "threads")
+    wanted = replace(wanted, concurrency=None if family == "gpu" else wanted.concurrency)
+    _check_pool(pool, family, queues, wanted)
+    plans = _of_family(family, queues, pool, wanted, cores or os.cpu_count() or 1)
+    if memory_mb and wanted.max_memory_mb is None and pool == "prefork":
+        plans = [_limited(plan, memory_mb) for plan in plans]
+    prefix = f"{private.queue.replace('.', '-')}-{private.name}"
+    return [
+        replace(plan, name=f"{prefix}-{plan.name}" if plan.device else prefix, python=private.python) for plan in plans
+    ]
+
+
 def gpu_devices(environ: Mapping[str, str] | None = None) -> list[str]:
     """The GPUs that a process started here may use, by CUDA's names; found without CUDA, which must not be loaded."""
     environ = os.environ if environ is None else environ
@@ -114,14 +152,20 @@ def worker_child(plan: WorkerPlan, board: Path, environ: Mapping[str, str] | Non
     environment[QUEUES_VARIABLE] = ",".join(plan.queues)
     if plan.device is not None or plan.pool == "prefork":  # what forks sees no GPU: CUDA does not survive a fork
         environment[_DEVICES_VARIABLE] = plan.device or ""
-    return Child(plan.name, [*_program(plan.pool), *_arguments(plan)], environment)
+    if plan.python != sys.executable:
+        environment[HOST_PREFIX] = sys.prefix
+    return Child(plan.name, [*_program(plan), *_arguments(plan)], environment)
 
 
-def _program(pool: str) -> list[str]:
-    """Pools of green threads replace parts of Python before anything else is imported: Celery's own program does."""
-    if pool in _GREEN:
-        return [sys.executable, "-m", "celery", "--quiet", "-A", "tyqi_core.worker", "worker"]
-    return [sys.executable, "-m", "tyqi_core.worker"]
+def _program(plan: WorkerPlan) -> list[str]:
+    """Pools of green threads replace parts of Python before anything else is imported: Celery's own program does.
+
+    The interpreter of an isolated environment is shown nothing of what this one's variables put on the path.
+    """
+    python = [plan.python] if plan.python == sys.executable else [plan.python, "-I"]
+    if plan.pool in _GREEN:
+        return [*python, "-m", "celery", "--quiet", "-A", "tyqi_core.worker", "worker"]
+    return [*python, "-m", "tyqi_core.worker"]
 
 
 def _arguments(plan: WorkerPlan) -> list[str]:
@@ -157,7 +201,7 @@ def _devices_of(wanted: Wanted) -> Sequence[str]:
 
 
 def _limited(plan: WorkerPlan, memory_mb: int) -> WorkerPlan:
-    return WorkerPlan(plan.name, plan.queues, plan.pool, plan.concurrency, plan.device, memory_mb)
+    return replace(plan, max_memory_mb=memory_mb)
 
 
 def _check_pool(pool: str, family: str, queues: Sequence[str], wanted: Wanted) -> None:
