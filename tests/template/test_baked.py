@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 import tyqi_core
 from tests.template.conftest import COMBINATIONS, OF_ONE_LICENCE, TEMPLATE, Options, run
 from tyqi_core.catalog.wheel import Wheel
+from tyqi_core.conformance.run import conform
 from tyqi_core.protocol.images import read_image
 from tyqi_core.resources import data_folder
 
@@ -119,7 +120,6 @@ def test_the_wheel_holds_one_sound_node_that_is_what_was_asked_for(options, whee
 
 @EACH
 def test_the_wheel_passes_every_static_check(options, wheels):
-    conform = pytest.importorskip("tyqi_core.conformance.run").conform
     evidence = conform(wheels[options], modes=("static",))
     faults = [(one.check, one.outcome, [*map(str, one.findings)]) for one in evidence.results]
     assert [one for one in faults if one[1] not in ("passed", "skipped")] == []
@@ -165,7 +165,6 @@ def ended(baked, with_site, tmp_path_factory) -> Mapping[str, list]:
 @pytest.fixture(scope="module")
 def tested(baked, with_site, tmp_path_factory) -> Mapping[str, list[tuple[str, str, str]]]:
     """Package -> its tests, in one run of pytest for all: name, ``passed``, ``skipped`` or ``failure``, and why."""
-    pytest.importorskip("tyqi_core.conformance.pytest_plugin", reason="the kit is what a package's tests call")
     folder = tmp_path_factory.mktemp("tested")
     known = bool(entry_points(group="pytest11", name="tyqi"))
     plugin = () if known else ("-p", "tyqi_core.conformance.pytest_plugin")

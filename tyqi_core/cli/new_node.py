@@ -201,8 +201,8 @@ class _Questions:
                 return click.confirm(text, default=bool(default), err=True)
             kind = click.Choice(choices) if isinstance(choices, list) else str
             return str(click.prompt(text, default=default, type=kind, err=True))
-        except click.Abort:
-            if sys.stdin.isatty():
+        except click.Abort as error:
+            if not isinstance(error.__context__, EOFError):  # Ctrl-C
                 raise
             message = "the answers end before the questions do."
             raise UsageError(
