@@ -132,7 +132,7 @@ class Catalog:
         asked = _REFERENCE.fullmatch(reference)
         if asked is None:
             raise self._no_reference(reference)
-        claims = self._by_id.get(asked["id"], [])
+        claims = _owners(self._by_id.get(asked["id"], []))
         if not claims:
             raise self._unknown(asked["id"])
         if asked["id"] in self._disabled:
@@ -210,6 +210,11 @@ def _unusable(reference: str, claims: Sequence[Discovered], majors: Sequence[int
     reason = "\n".join(map(str, broken))
     instead = f"Usable is {installed}." if installed and not pinned else None
     return CatalogError(f"the node '{reference}' is broken: {reason}", code="NODE_BROKEN", remedy=instead)
+
+
+def _owners(claims: Sequence[Discovered]) -> Sequence[Discovered]:
+    """Those whose namespace it is; of an id that only others claim, they."""
+    return [claim for claim in claims if claim.origin.owned] or claims
 
 
 def _grouped(nodes: Iterable[Discovered]) -> dict[str, list[Discovered]]:
