@@ -28,8 +28,8 @@ from tyqi_core.errors import InvalidManifest, Problem
 GROUP = "tyqi.nodes"
 PREFIX = "tyqi-node-"
 
-_ENTRY_POINT = re.compile(r"(?P<module>\w+(?:\.\w+)*):(?P<attribute>\w+(?:\.\w+)*)")
-_LOCAL_ID = re.compile(r"[a-z][a-z0-9_]*(?:\.v[1-9][0-9]*)?")
+ENTRY_POINT = re.compile(r"(?P<module>\w+(?:\.\w+)*):(?P<attribute>\w+(?:\.\w+)*)")
+LOCAL_ID = re.compile(r"[a-z][a-z0-9_]*(?:\.v[1-9][0-9]*)?")
 _SEPARATORS = re.compile(r"[-_.]+")
 
 
@@ -78,10 +78,10 @@ class _Distribution:
             yield self._judged(node)
 
     def _node(self, origin: Origin, files: set[str], path: Sequence[str] | None) -> Discovered:
-        target = _ENTRY_POINT.fullmatch(origin.entry_point)
+        target = ENTRY_POINT.fullmatch(origin.entry_point)
         if target is None:
             return _broken(origin, "BAD_ENTRY_POINT", f"'{origin.entry_point}' is not of the form module:Class.")
-        if not _LOCAL_ID.fullmatch(origin.local_id):
+        if not LOCAL_ID.fullmatch(origin.local_id):
             message = f"'{origin.local_id}' is no node name: lower-case ASCII letters, digits and '_', a letter first."
             return _broken(origin, "BAD_NAME", message, "Rename the entry point.")
         module = target["module"].split(".")

@@ -63,6 +63,7 @@ class Manifest:
     Attributes:
         params_schema: JSON schema of an object that holds the parameters; those without a default are required.
         setup_params: the parameters that ``setup`` reads: one instance of the node per value of them.
+        capabilities: what its code does beyond computing: ``network``, ``subprocess``, ``files``, ``native``.
         digest: SHA-256 of the file's content as canonical JSON: comments and layout do not change it.
         body: the file's content as it was read.
     """
@@ -91,6 +92,7 @@ class Manifest:
     idempotent: bool
     deterministic: bool
     thread_safe: bool
+    capabilities: tuple[str, ...]
     examples: tuple[Mapping[str, Any], ...]
     requires_tyqi: str
     digest: str
@@ -184,6 +186,7 @@ class Manifest:
             idempotent=body.get("idempotent", True),
             deterministic=body.get("deterministic", True),
             thread_safe=body.get("thread_safe", False),
+            capabilities=tuple(body.get("capabilities", ())),
             examples=tuple(body.get("examples", ())),
             requires_tyqi=body["requires_tyqi"],
             digest=_digest_of(body),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -16,18 +15,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Thread
-from typing import IO, Any
+from typing import Any
 
 from tyqi_core.catalog.cache import environment_key, read_cache, write_cache
+from tyqi_core.catalog.contained import SINGLE_THREADED, Tail, end, told
 from tyqi_core.catalog.manifest import Manifest
 
 TIMEOUT_S = 20.0
 MEMORY_MB = 1024
-_ERRORS_KEPT = 2000
-"""Bytes of the child's last output that are read for a reason."""
-_SINGLE_THREADED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-"""Libraries that reserve memory for each thread would otherwise meet the limit on a machine with many cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +87,7 @@ def probe(manifest: Manifest, *, timeout: float = TIMEOUT_S, memory_mb: int | No
     with TemporaryDirectory(prefix="tyqi-probe-") as folder:
         answer = Path(folder) / "verdict.json"
         child = _start(answer, limit)
-        output = _Tail(child.stderr)
+        output = Tail(child.stderr)
         timed_out = _finish(child, _question(manifest), timeout)
         verdict = _verdict(answer, child.returncode, output.text(), timeout if timed_out else None)
     return replace(verdict, at=time.time())
@@ -112,7 +107,7 @@ def _start(answer: Path, memory_mb: int) -> subprocess.Popen[bytes]:
         stderr=subprocess.PIPE,
         env={
             **os.environ,
-            **dict.fromkeys(_SINGLE_THREADED, "1"),
+            **dict.fromkeys(SINGLE_THREADED, "1"),
             "PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path),
         },
         start_new_session=True,
@@ -129,7 +124,7 @@ def _finish(child: subprocess.Popen[bytes], question: bytes, timeout: float) -> 
     else:
         return False
     finally:
-        _kill(child)
+        end(child)
 
 
 def _ask(child: subprocess.Popen[bytes], question: bytes) -> None:
@@ -142,38 +137,6 @@ def _ask(child: subprocess.Popen[bytes], question: bytes) -> None:
         return
 
 
-def _kill(child: subprocess.Popen[bytes]) -> None:
-    try:
-        if hasattr(os, "killpg"):
-            os.killpg(child.pid, signal.SIGKILL)  # its session: what it forked goes with it
-        else:
-            child.kill()
-    except (ProcessLookupError, PermissionError):
-        pass  # nothing of it is left
-    child.wait()
-
-
-class _Tail:
-    """Reads a pipe to its end, however much comes, and keeps the last bytes."""
-
-    def __init__(self, pipe: IO[bytes] | None) -> None:
-        self._pipe = pipe
-        self._kept = b""
-        self._thread = Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        while self._pipe and (chunk := self._pipe.read1(65536)):  # type: ignore[attr-defined]
-            self._kept = (self._kept + chunk)[-_ERRORS_KEPT:]
-
-    def text(self) -> str:
-        """What was written last. A process that escaped its session may hold the pipe open; it is not waited for."""
-        self._thread.join(timeout=1)
-        if self._pipe and not self._thread.is_alive():
-            self._pipe.close()
-        return self._kept.decode("utf-8", "replace").strip()
-
-
 def _verdict(answer: Path, code: int, output: str, timeout: float | None) -> Verdict:
     if timeout is not None:
         return Verdict(ok=False, reason=f"its import did not end within {timeout:g} s and was stopped")
@@ -182,16 +145,7 @@ def _verdict(answer: Path, code: int, output: str, timeout: float | None) -> Ver
         return Verdict(**body)
     except (OSError, ValueError, TypeError):
         last = output.splitlines()[-1][:300] if output else "it said nothing"
-        return Verdict(ok=False, reason=f"the process ended with {_told(code)} while it was imported: {last}")
-
-
-def _told(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"signal {signal.Signals(-code).name}"
-    except ValueError:
-        return f"signal {-code}"
+        return Verdict(ok=False, reason=f"the process ended with {told(code)} while it was imported: {last}")
 
 
 def _file_name() -> str:

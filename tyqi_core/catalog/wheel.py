@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from email.message import Message
 from email.parser import BytesParser
@@ -69,7 +70,7 @@ class Wheel:
         try:
             with zipfile.ZipFile(self.path) as archive:
                 return archive.read(info)
-        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
             raise UsageError(f"{self.path.name}: {name} cannot be read: {error}", code="BAD_WHEEL") from error
 
     def text(self, name: str) -> str:

@@ -24,6 +24,7 @@ COMMANDS = {
     "runs": ("tyqi_core.cli.runs", "runs", "List runs, tell the story of one, or follow it."),
     "replay": ("tyqi_core.cli.replay", "replay", "Repeat a recorded run and compare what comes out."),
     "queues": ("tyqi_core.cli.queues", "queues", "Show what nodes took, and propose queues, workers and devices."),
+    "constraints": ("tyqi_core.cli.constraints", "constraints", "Print the host's exact versions for pip."),
     "doctor": ("tyqi_core.cli.doctor", "doctor", "Check the installation and every installed node."),
     "completion": ("tyqi_core.cli.completion", "completion", "Print the completion script of a shell."),
 }

@@ -73,6 +73,7 @@ def show(ctx: click.Context, name: str, *, json_wanted: bool) -> None:
     _section("outcomes", manifest.outcomes)
     resources = manifest.resources
     click.echo(f"runs on {resources.device}, {resources.cores} core(s), {resources.memory_mb} MiB, {manifest.queue}")
+    click.echo(f"uses {', '.join(manifest.capabilities) or 'no network, no processes, no files, no native code'}")
 
 
 @nodes.command(name="run", epilog="Example:  tyqi nodes run crack.segment --input image=wall.png --out results")
@@ -113,6 +114,7 @@ def _entry_json(entry: Entry, verdicts: Verdicts) -> dict[str, Any]:
         return body | {"problems": [problem.to_json() for problem in entry.problems]}
     body |= {"version": manifest.version, "title": manifest.title, "category": manifest.category}
     body |= {"queue": manifest.queue, "tags": list(manifest.tags), "outcomes": list(manifest.outcomes)}
+    body |= {"capabilities": list(manifest.capabilities)}
     body |= {"inputs": {name: str(port.type) for name, port in manifest.inputs.items()}}
     body |= {"outputs": {name: str(port.type) for name, port in manifest.outputs.items()}}
     if (verdict := verdicts.of(manifest)) is not None:
@@ -127,7 +129,9 @@ def _line(entry: Entry, verdicts: Verdicts) -> str:
         return f"{entry.id:<24} broken     ({entry.distribution})\n    {reason}"
     verdict = verdicts.of(manifest)
     probe = "" if verdict is None or verdict.ok else f"\n    cannot be imported: {verdict.reason}"
-    return f"{manifest.id:<24} {entry.state:<10} {manifest.version:<8} {manifest.queue:<10} {manifest.title}{probe}"
+    uses = f"  (uses {', '.join(manifest.capabilities)})" if manifest.capabilities else ""
+    head = f"{manifest.id:<24} {entry.state:<10} {manifest.version:<8} {manifest.queue:<10}"
+    return f"{head} {manifest.title}{uses}{probe}"
 
 
 def _ports(title: str, ports: Mapping[str, Port]) -> None:

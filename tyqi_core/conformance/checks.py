@@ -1,7 +1,8 @@
 """The checks: each a function with an id, what it is for and what its failure asks of the author.
 
 A module of checks decorates its functions with :func:`check`; importing it adds them to :data:`CHECKS`. The modules are
-``static`` (no code of the wheel runs), ``probing`` (an import in a subprocess) and ``running`` (through the runtime).
+``static_*`` (no code of the wheel runs), ``probing`` (an import in a subprocess) and ``running`` (through the runtime);
+:mod:`tyqi_core.conformance.run` knows them.
 """
 
 from __future__ import annotations
@@ -51,15 +52,17 @@ class Check:
 
 
 CHECKS: Final[dict[str, Check]] = {}
+"""By id. The second half of a check that has one in two modes (``S02``) stands under id and mode, ``S02.probe``."""
 
 
 def check(id_: str, mode: Mode, tier: Tier, *, title: str, reason: str, remedy: str) -> Callable[[Any], Any]:
-    """Make a function a check."""
+    """Make a function a check. An id may have one in each mode; their results are told as one."""
 
     def added(body: Any) -> Any:
-        if id_ in CHECKS:
-            raise ValueError(f"there are two checks {id_}")
-        CHECKS[id_] = Check(id_, mode, tier, title, reason, remedy, body)
+        key = id_ if id_ not in CHECKS else f"{id_}.{mode}"
+        if any(one.id == id_ and one.mode == mode for one in CHECKS.values()):
+            raise ValueError(f"there are two checks {id_} of the mode {mode}")
+        CHECKS[key] = Check(id_, mode, tier, title, reason, remedy, body)
         return body
 
     return added

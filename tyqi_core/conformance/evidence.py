@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 Tier = Literal["none", "bronze", "silver", "gold"]
 Outcome = Literal["passed", "warned", "failed", "skipped"]
 TIERS: Final[tuple[Tier, ...]] = ("none", "bronze", "silver", "gold")
+ALL_MODES: Final = ("static", "probe", "run")
 FORMAT: Final = 1
 
 
@@ -62,6 +63,7 @@ class Evidence:
         kit: the version of tyqi-core whose checks these are.
         python: the interpreter's version.
         results: one for each check, in the order of the checks.
+        modes: of the checks that were run; only with all three the tier says what it says.
     """
 
     wheel: str
@@ -71,6 +73,12 @@ class Evidence:
     kit: str
     python: str
     results: Sequence[Result]
+    modes: Sequence[str] = ALL_MODES
+
+    @property
+    def complete(self) -> bool:
+        """Whether the checks of every mode were run."""
+        return set(self.modes) >= set(ALL_MODES)
 
     @property
     def tier(self) -> Tier:
@@ -87,6 +95,7 @@ class Evidence:
             "version": self.version,
             "kit": self.kit,
             "python": self.python,
+            "modes": list(self.modes),
             "tier": self.tier,
             "results": [_result_json(result) for result in self.results],
         }
@@ -103,7 +112,8 @@ class Evidence:
                 raise ValueError(f"evidence of format {body['tyqi_evidence']!r} is not known here")
             results = [_result(part) for part in body["results"]]
             names = ("wheel", "sha256", "distribution", "version", "kit", "python")
-            return cls(**{name: str(body[name]) for name in names}, results=results)
+            modes = [str(mode) for mode in body.get("modes", ALL_MODES)]
+            return cls(**{name: str(body[name]) for name in names}, results=results, modes=modes)
         except (KeyError, TypeError) as error:
             raise ValueError(f"this is no evidence: {error!r}") from error
 

@@ -43,6 +43,14 @@ def test_a_manifest_tells_all_that_is_known_of_a_node(parse: Parse, manifest_tex
     }
     assert (manifest.queue, manifest.resources.memory_mb) == ("cpu.short", 100)
     assert (manifest.idempotent, manifest.deterministic, manifest.thread_safe) == (True, True, False)
+    assert manifest.capabilities == ()
+
+
+def test_capabilities_are_four_known_words(parse: Parse, manifest_text: Text) -> None:
+    text = manifest_text() + "capabilities: [network, files, subprocess, native]\n"
+    assert parse(text).capabilities == ("network", "files", "subprocess", "native")
+    problems = problems_of(parse, text.replace("network", "internet"))
+    assert [(problem.code, problem.path) for problem in problems] == [("MANIFEST_SCHEMA", "$.capabilities[0]")]
 
 
 def test_an_input_with_a_default_is_not_required(parse: Parse, manifest_text: Text) -> None:
