@@ -40,6 +40,7 @@ class Animal:
         known: what is published already, node id -> distribution.
         listed: the code of the problem with which ``tyqi nodes`` lists it; empty if its manifest is in order.
         probed: what ``tyqi doctor`` says of its import; empty if the import does no harm.
+        fails: the code by which a task of it fails that is executed in process; empty if it is not tried.
         installable: whether pip installs it.
     """
 
@@ -59,6 +60,7 @@ class Animal:
     known: Mapping[str, str] = field(default_factory=dict)
     listed: str = ""
     probed: str = ""
+    fails: str = ""
     installable: bool = True
     named: str = ""
 
@@ -104,14 +106,31 @@ ANIMALS: Sequence[Animal] = (
         "probe",
         top='raise RuntimeError("this library wants another machine")',
         probed="RuntimeError: this library wants another machine",
+        fails="ACTIVATION_FAILED",
     ),
-    Animal("exits", "`sys.exit` at import", "I03", "probe", top="import sys\nsys.exit(3)", probed="sys.exit(3)"),
+    Animal(
+        "exits",
+        "`sys.exit` at import",
+        "I03",
+        "probe",
+        top="import sys\nsys.exit(3)",
+        probed="sys.exit(3)",
+        fails="ACTIVATION_FAILED",
+    ),
     Animal("dies", "`os._exit` at import", "I03", "probe", top="import os\nos._exit(0)", probed="exit code 0"),
-    Animal("hangs", "infinite loop at import", "I03", "probe", top="while True:\n    pass", probed="did not end within"),
+    Animal(
+        "hangs",
+        "infinite loop at import",
+        "I03",
+        "probe",
+        top="while True:\n    pass",
+        probed="did not end within",
+        fails="TIMEOUT",
+    ),
     Animal(
         "hoards",
         "imports 2 GB",
-        "I02",
+        "I03",
         "probe",
         top="HOARD = bytearray(2 * 1024**3)\nHOARD[:: 4096] = b'x' * len(HOARD[:: 4096])",
         probed="MemoryError",
@@ -119,8 +138,9 @@ ANIMALS: Sequence[Animal] = (
     Animal(
         "patches",
         "monkey-patches `json`",
-        "I03",
+        "I04",
         "probe",
+        also=frozenset({"S04"}),
         top="import json\njson.dumps = json.loads = lambda *_, **__: 'patched'",
     ),
     Animal(
@@ -135,7 +155,7 @@ ANIMALS: Sequence[Animal] = (
         "opens a socket at import",
         "I03",
         "probe",
-        also=frozenset({"S02"}),
+        manifest={"capabilities": ["network"]},
         top="import socket\nwith socket.socket() as line:\n    line.connect_ex(('127.0.0.1', 9))",
     ),
     Animal(
@@ -179,6 +199,8 @@ ANIMALS: Sequence[Animal] = (
         "id outside its namespace: claims the good package's",
         "M03",
         "static",
+        also=frozenset({"M04"}),
+        known={GOOD_NODE: GOOD},
         named="good",
         listed="DUPLICATE_ID",
     ),
@@ -190,14 +212,23 @@ ANIMALS: Sequence[Animal] = (
         "static",
         top="import pickle",
         process="pickle.loads(inputs['image'].tobytes())\n",
+        fails="NODE_ERROR",
     ),
-    Animal("scribbles", "writes into its input array", "T06", "run", process="inputs['image'][...] = 0\n"),
+    Animal(
+        "scribbles",
+        "writes into its input array",
+        "T06",
+        "run",
+        process="inputs['image'][...] = 0\n",
+        fails="NODE_ERROR",
+    ),
     Animal(
         "lies",
         "output that breaks its schema",
         "T01",
         "run",
         process="return {'image': inputs['image'], 'level': 300.0}\n",
+        fails="CONTRACT_VIOLATION",
     ),
     Animal(
         "dices",
@@ -220,6 +251,7 @@ ANIMALS: Sequence[Animal] = (
         "README with a script in it",
         "D01",
         "static",
+        "warned",
         readme=README.format(name="tyqi-node-writes", namespace="writes") + "\n<script>alert('hello')</script>\n",
     ),
     Animal("goood", "name one letter off a published one", "M04", "static", "warned", known={GOOD_NODE: GOOD}),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from animals import ANIMALS, GOOD, GOOD_NODE
+from animals import ANIMALS, GOOD
 from made_wheels import make_wheel, picture
 from places import Place
 
@@ -25,5 +25,4 @@ def zoo(tmp_path_factory: pytest.TempPathFactory, wheels: dict[str, Path]) -> It
     answer = place.install(wheels[GOOD], *(wheels[animal.name] for animal in ANIMALS if animal.installable))
     assert answer.code == 0, answer.err
     (place.folder / "wall.png").write_bytes(picture())
-    place.project(GOOD_NODE)
     yield place

@@ -77,7 +77,7 @@ class Place:
                 process.kill()
         return Answer(process.returncode, out, err)
 
-    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, errors: int = subprocess.PIPE, **variables: str) -> subprocess.Popen[str]:
         """A command that goes on."""
         return subprocess.Popen(
             (self.python, "-m", "tyqi_core.cli", *words),
@@ -85,14 +85,18 @@ class Place:
             env={**self.variables, **variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=errors,
             text=True,
         )
 
     def project(self, node: str) -> str:
         """Write a project of one node; its file."""
         name = node.partition(".")[0]
-        (self.folder / f"{name}.yaml").write_text(PROJECT.format(name=name, node=node), encoding="utf-8")
+        return self.write(name, PROJECT.format(name=name, node=node))
+
+    def write(self, name: str, project: str) -> str:
+        """Write a project; its file."""
+        (self.folder / f"{name}.yaml").write_text(project, encoding="utf-8")
         return f"{name}.yaml"
 
 

@@ -98,7 +98,7 @@ def _dynamic(
 
     done: list[Result] = []
     try:
-        with installed(subject.path, constraints) as place:
+        with installed(subject, constraints) as place:
             done.extend(_judged(check, place, progress) for check in checks)
     except Exception as error:  # noqa: BLE001 - whatever keeps a wheel from being installed is its evidence
         finding = _broken_off("The wheel cannot be tried", error)
