@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,10 +18,10 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def zoo(tmp_path_factory: pytest.TempPathFactory, wheels: dict[str, Path]) -> Iterator[Place]:
+def zoo(tmp_path_factory: pytest.TempPathFactory, wheels: dict[str, Path]) -> Place:
     """All animals that pip installs, beside the good package, with a picture and a project of the good node."""
     place = Place.make(tmp_path_factory.mktemp("zoo"))
     answer = place.install(wheels[GOOD], *(wheels[animal.name] for animal in ANIMALS if animal.installable))
     assert answer.code == 0, answer.err
     (place.folder / "wall.png").write_bytes(picture())
-    yield place
+    return place
