@@ -25,6 +25,11 @@ COMMANDS = {
     "replay": ("tyqi_core.cli.replay", "replay", "Repeat a recorded run and compare what comes out."),
     "queues": ("tyqi_core.cli.queues", "queues", "Show what nodes took, and propose queues, workers and devices."),
     "constraints": ("tyqi_core.cli.constraints", "constraints", "Print the host's exact versions for pip."),
+    "conform": (
+        "tyqi_core.cli.conform",
+        "conform",
+        "Check the wheel of a node package, and say which tier it reaches.",
+    ),
     "doctor": ("tyqi_core.cli.doctor", "doctor", "Check the installation and every installed node."),
     "completion": ("tyqi_core.cli.completion", "completion", "Print the completion script of a shell."),
 }

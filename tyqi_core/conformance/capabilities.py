@@ -14,8 +14,8 @@ _MODULES: Final[Mapping[str, str]] = {
     name: capability
     for capability, names in {
         "network": """aiohttp azure boto3 botocore ftplib google.cloud grpc http.client http.server httpx
-            huggingface_hub imaplib kafka nntplib paho paramiko poplib pycurl requests smtplib socket socketserver telnetlib torch.hub
-            urllib.request urllib3 websocket websockets xmlrpc zmq""",
+            huggingface_hub imaplib kafka nntplib paho paramiko poplib pycurl requests smtplib socket socketserver
+            telnetlib torch.hub urllib.request urllib3 websocket websockets xmlrpc zmq""",
         "subprocess": "concurrent.futures.ProcessPoolExecutor multiprocessing pexpect pty subprocess",
         "files": "dbm shelve sqlite3 tempfile",
         "native": "_ctypes cffi ctypes torch.utils.cpp_extension",

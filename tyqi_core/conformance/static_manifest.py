@@ -150,10 +150,8 @@ def nothing_is_left_over(wheel: Examined) -> Iterator[Finding]:
 def demands_can_be_met(wheel: Examined) -> Iterator[Finding | Warned]:
     """``requires_tyqi``, ``Requires-Dist`` of the core, ``Requires-Python`` and the manifests' format."""
     for _, problem in _problems(wheel):
-        if problem.code in _CORE:
+        if problem.code in _CORE or problem.code == _NEWER:
             yield of_problem(problem)
-        elif problem.code == _NEWER:
-            yield of_problem(problem, "Check it with a kit that reads this format: upgrade tyqi-core.")
     yield from _python(wheel)
     yield from _core(wheel)
 
@@ -279,20 +277,20 @@ def _python(wheel: Examined) -> Iterator[Finding]:
 
 def _core(wheel: Examined) -> Iterator[Finding | Warned]:
     """That the distribution asks for the core, and for one that there is."""
-    place = wheel.header("Requires-Dist")
-    asked = [one for one in map(_requirement, wheel.metadata.get_all("Requires-Dist", [])) if one is not None]
-    core = [one for one in asked if normalised(one.name) == "tyqi-core"]
+    asked = {text: _requirement(text) for text in map(str, wheel.metadata.get_all("Requires-Dist", []))}
+    core = {text: one for text, one in asked.items() if one is not None and normalised(one.name) == "tyqi-core"}
     if not core:
-        remedy = 'Add "tyqi-core>=0.1,<1" to the dependencies.'
-        yield Warned(Finding("The distribution does not say which tyqi-core it needs.", *place, remedy=remedy))
-    for one in core:
+        message, remedy = "It does not say which tyqi-core it needs.", 'Add "tyqi-core>=0.1,<1" to the dependencies.'
+        yield Warned(Finding(message, *wheel.header("Requires-Dist"), remedy=remedy))
+    for text, one in core.items():
         if not one.specifier.contains(tyqi_core.__version__, prereleases=True):
             message = f"It needs tyqi-core {one.specifier}; this is {tyqi_core.__version__}."
-            yield Finding(message, *place, remedy='Depend on a release that exists, such as "tyqi-core>=0.1,<1".')
+            remedy = 'Depend on a release that exists, such as "tyqi-core>=0.1,<1".'
+            yield Finding(message, *wheel.requirement(text), remedy=remedy)
 
 
-def _requirement(text: object) -> Requirement | None:
+def _requirement(text: str) -> Requirement | None:
     try:
-        return Requirement(str(text))
+        return Requirement(text)
     except InvalidRequirement:
-        return None
+        return None  # P04 tells it

@@ -102,16 +102,12 @@ def contents_are_its_own(wheel: Examined) -> Iterator[Finding]:
 def host_is_left_alone(wheel: Examined) -> Iterator[Finding]:
     """``Requires-Dist`` and the top-level modules."""
     for text in map(str, wheel.metadata.get_all("Requires-Dist", [])):
-        place = (
-            f"{wheel.dist_info}/METADATA",
-            wheel.line_of(f"{wheel.dist_info}/METADATA", _line_of_requirement(text)),
-        )
         try:
             fault = _fault_of(Requirement(text))
         except InvalidRequirement as error:
             fault = f"'{text}' is no requirement: {str(error).splitlines()[0]}."
         if fault:
-            yield Finding(fault, *place)
+            yield Finding(fault, *wheel.requirement(text))
     taken = {module: name for name, modules in HOST_PACKAGES.items() for module in modules}
     for module in sorted(_top_level(wheel)):
         if module in taken or module in sys.stdlib_module_names:
@@ -220,7 +216,3 @@ def _pins(operator: str, version: str) -> bool:
 
 def _of_extra(requirement: Requirement) -> bool:
     return requirement.marker is not None and "extra" in str(requirement.marker)
-
-
-def _line_of_requirement(text: str) -> str:
-    return rf"(?i)^Requires-Dist:\s*{re.escape(text)}\s*$"

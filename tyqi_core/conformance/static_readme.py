@@ -64,11 +64,13 @@ def _readme(wheel: Examined) -> Iterator[Finding | Warned]:
     place = wheel.header("Description-Content-Type")
     text = wheel.text(place[0]).replace("\r\n", "\n").partition("\n\n")[2] if place[0] in wheel.files else ""
     if not text.strip():
-        yield Finding("There is no README.", *place)
+        yield Finding("There is no README.", *place, remedy='Write one, and readme = "README.md" under [project].')
     elif kind != "text/markdown":
-        yield Finding(f"The README is of type '{kind or 'unknown'}'; the registry renders text/markdown.", *place)
+        message = f"The README is of type '{kind or 'unknown'}'; the registry renders text/markdown."
+        yield Finding(message, *place, remedy='Write it as README.md, and readme = "README.md" under [project].')
     elif not _shows_usage(text):
-        yield Finding("The README has no section on its use with a block to copy.", *place)
+        remedy = 'Add a heading "Usage" with a command or a project in a fenced block below it.'
+        yield Finding("The README has no section on its use with a block to copy.", *place, remedy=remedy)
     if _ACTIVE.search(text):
         remedy = "Leave it out; the registry removes it when it renders the README."
         yield Warned(Finding("The README holds active HTML.", *place, remedy=remedy))
@@ -95,7 +97,8 @@ def _shows_usage(text: str) -> bool:
 def _examples(wheel: Examined, one: Declared) -> Iterator[Finding]:
     examples = one.body.get("examples")
     if not examples or not isinstance(examples, list):
-        yield one.finding(f"'{one.node.origin.id}' has no example.", "examples")
+        remedy = "Add examples: [{inputs: {...}}] to its manifest."
+        yield one.finding(f"'{one.node.origin.id}' has no example.", "examples", remedy=remedy)
         return
     ports = one.mapping("inputs")
     for index, example in enumerate(examples):
@@ -104,7 +107,8 @@ def _examples(wheel: Examined, one: Declared) -> Iterator[Finding]:
             for file in _files(ports.get(name, {}), value):
                 if not _is_member(wheel, one.file, file):
                     message = f"The example's file '{file}' is not in the wheel, beside the manifest."
-                    yield one.finding(message, "examples", index, "inputs", name)
+                    remedy = "Ship the file as package data."
+                    yield one.finding(message, "examples", index, "inputs", name, remedy=remedy)
 
 
 def _files(port: Mapping[str, Any], value: Any) -> Iterator[str]:

@@ -101,6 +101,11 @@ class Examined(Wheel):
         file = f"{self.dist_info}/METADATA"
         return file, self.line_of(file, rf"(?i)^{re.escape(name)}\s*:")
 
+    def requirement(self, text: str) -> tuple[str, int]:
+        """The metadata file, and the line of one ``Requires-Dist`` in it."""
+        file = f"{self.dist_info}/METADATA"
+        return file, self.line_of(file, rf"(?i)^Requires-Dist:\s*{re.escape(text)}\s*$")
+
     def texts(self, *endings: str) -> Iterator[tuple[str, str]]:
         """Its members of these endings as text; what is too large or damaged is left out."""
         for name in self.files:
@@ -126,8 +131,8 @@ class Examined(Wheel):
         return document if isinstance(document.value, dict) else None
 
 
-def of_problem(problem: Problem, remedy: str = "") -> Finding:
+def of_problem(problem: Problem) -> Finding:
     """What the catalog found wrong with a manifest, as a finding."""
     hint = f" Did you mean '{problem.nearest}'?" if problem.nearest else ""
     message = f"{problem.path}: {problem.message}{hint}" if problem.path != "$" else f"{problem.message}{hint}"
-    return Finding(f"{problem.code}: {message}", problem.file, problem.line, problem.remedy or remedy)
+    return Finding(f"{problem.code}: {message}", problem.file, problem.line, problem.remedy or "")
