@@ -8,9 +8,7 @@ import click
 
 
 @click.command(epilog="Example:  tyqi constraints --out host.txt && pip install -c host.txt tyqi-node-crack")
-@click.option(
-    "-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="A file; default: standard output."
-)
+@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="A file; default: standard output.")
 def constraints(out: Path | None) -> None:
     """Print the exact versions of the packages that tyqi-core stands on here, as a constraints file of pip.
 

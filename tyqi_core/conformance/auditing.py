@@ -28,7 +28,7 @@ _EVENTS: Final[Mapping[str, Capability]] = {
     **dict.fromkeys(("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink"), "files"),
     **dict.fromkeys(("os.truncate", "os.chmod", "os.chown", "os.utime", "sqlite3.connect"), "files"),
     "ctypes.dlopen": "native",
-}  # type: ignore[dict-item]  # `fromkeys` widens the literals
+}
 _OPENED: Final = "socket.__new__"
 _WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _MOST: Final = 100

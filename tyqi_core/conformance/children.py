@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Self
 
 from tyqi_core.catalog.contained import SINGLE_THREADED, Tail, end, told
 
@@ -113,7 +113,7 @@ class Talk:
         Thread(target=_read_lines, args=(self._child.stdout, self._lines), daemon=True).start()
         _hand(self._child, given)
 
-    def __enter__(self) -> Talk:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -159,7 +159,7 @@ def _started(command: Sequence[str | Path], environment: Mapping[str, str], memo
 
 
 def _limit(pid: int, memory_mb: int) -> None:
-    """Bound what the process may allocate: data, not address space, of which libraries for GPUs map a lot for nothing."""
+    """Bound what the process may allocate: data, not address space, of which GPU libraries map much for nothing."""
     try:
         from resource import RLIMIT_CORE, RLIMIT_DATA, prlimit  # noqa: PLC0415 - on Linux alone
     except ImportError:

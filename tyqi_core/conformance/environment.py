@@ -25,7 +25,7 @@ from typing import Any, Final, TypeVar
 import tyqi_core
 from tyqi_core.catalog.wheel import Wheel
 from tyqi_core.conformance import children
-from tyqi_core.conformance.children import Ended
+from tyqi_core.conformance.children import Ended, Talk
 from tyqi_core.conformance.host_versions import CORE, Closure, closure, constraints_text, core_packages
 from tyqi_core.errors import UsageError
 
@@ -50,6 +50,7 @@ class Installed:
         fault: why it is not installed: what pip said; empty if it is.
         home: where its home, caches and temporary files are.
         variables: what its programs see of ours.
+        before: its files when the wheel was not there yet, see :meth:`files`.
         reports: see :meth:`once`.
     """
 
@@ -61,6 +62,7 @@ class Installed:
     fault: str
     home: Path
     variables: Mapping[str, str] = field(repr=False)
+    before: frozenset[str] = field(repr=False)
     reports: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def once(self, name: str, make: Callable[[], T]) -> T:
@@ -87,6 +89,14 @@ class Installed:
         """Whether it is not installed because no index could be asked."""
         return bool(self.needs.lacking) and bool(_UNREACHABLE.search(self.fault))
 
+    def files(self) -> frozenset[str]:
+        """The files of the environment; what is linked to the host is not looked into."""
+        return _files(self.environment)
+
+    def reinstall(self) -> None:
+        """Install the wheel again, once it was uninstalled."""
+        _install(self.python, self.variables, self.wheel, self.constraints, complete=True)
+
     def run(
         self,
         *arguments: str | Path,
@@ -108,13 +118,26 @@ class Installed:
         command = [self.python, "-P", *arguments]
         return children.run(command, environment, given=given, timeout_s=timeout_s, memory_mb=memory_mb)
 
+    def talk(
+        self,
+        *arguments: str | Path,
+        given: bytes = b"",
+        patience_s: float,
+        memory_mb: int = children.MEMORY_MB,
+        variables: Mapping[str, str] | None = None,
+    ) -> Talk:
+        """Start its interpreter on a program that tells what it does; see :class:`Talk`."""
+        environment = {**self.variables, **(variables or {})}
+        command = [self.python, "-P", *arguments]
+        return Talk(command, environment, given=given, memory_mb=memory_mb, patience_s=patience_s)
+
     def pip(self, *arguments: str | Path, timeout_s: float = _PIP_S) -> Ended:
         """Run the host's pip on it: its own has none."""
         return _pip(self.python, self.variables, arguments, timeout_s)
 
 
 @contextmanager
-def installed(wheel: Wheel, constraints: Path | None = None) -> Iterator[Installed]:
+def installed(wheel: Wheel | Path, constraints: Path | None = None) -> Iterator[Installed]:
     """The wheel, installed in a fresh environment, which is removed at the end.
 
     A wheel that cannot be installed gives an :class:`Installed` with a ``fault``: the checks tell of it.
@@ -124,10 +147,11 @@ def installed(wheel: Wheel, constraints: Path | None = None) -> Iterator[Install
         constraints: versions that pip may not leave; by default the host's own.
 
     Raises:
-        UsageError: there is no pip here (``NO_PIP``).
+        UsageError: there is no pip here (``NO_PIP``), or the file is no wheel.
     """
     with TemporaryDirectory(prefix="tyqi-conform-", ignore_cleanup_errors=True) as folder:
-        yield _made(Path(folder).resolve(), wheel, constraints)
+        known = wheel if isinstance(wheel, Wheel) else Wheel(wheel)
+        yield _made(Path(folder).resolve(), known, constraints)
 
 
 def _made(folder: Path, wheel: Wheel, constraints: Path | None) -> Installed:
@@ -140,8 +164,11 @@ def _made(folder: Path, wheel: Wheel, constraints: Path | None) -> Installed:
         constraints = folder / "constraints.txt"
         constraints.write_text(constraints_text(), encoding="utf-8")
     variables = children.variables(home)
+    before = _files(environment)
     fault = _install(python, variables, wheel, constraints, complete=not needs.lacking)
-    return Installed(wheel, environment, python, constraints, needs, fault, home, variables)
+    if needs.lacking:  # what was fetched for it is not its own
+        before |= frozenset(name for name in _files(environment) if not _is_of(wheel, name))
+    return Installed(wheel, environment, python, constraints, needs, fault, home, variables, before)
 
 
 def _install(python: Path, variables: Mapping[str, str], wheel: Wheel, constraints: Path, *, complete: bool) -> str:
@@ -157,13 +184,23 @@ def _pip(python: Path, variables: Mapping[str, str], arguments: Iterable[str | P
         raise UsageError("wheels are installed by pip, and there is none here", code="NO_PIP", remedy=remedy)
     # The environment's settings and proxies are the caller's: only the plugin's own code must not see them.
     environment = {**os.environ, "PYTHONNOUSERSITE": "1", "TMPDIR": variables["TMPDIR"]}
-    command = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "--no-input", "--quiet"]
-    return children.run([*command, *arguments], environment, timeout_s=timeout_s)
+    quiet = ("--disable-pip-version-check", "--no-input", "--quiet")
+    command: list[str | Path] = [sys.executable, "-m", "pip", "--python", python, *quiet, *arguments]
+    return children.run(command, environment, timeout_s=timeout_s)
 
 
 def _complaints(ended: Ended) -> str:
     lines = [line.removeprefix("ERROR: ") for line in ended.errors.splitlines() if not line.startswith("WARNING")]
     return " ".join(lines)[-1000:] or ended.reason
+
+
+def _is_of(wheel: Wheel, name: str) -> bool:
+    return any(name.endswith(f"/{member}") for member in wheel.files) or f"/{wheel.dist_info}/" in name
+
+
+def _files(environment: Path) -> frozenset[str]:
+    found = (Path(folder, name) for folder, _, names in os.walk(environment) for name in names)
+    return frozenset(path.relative_to(environment).as_posix() for path in found)
 
 
 def _site_packages(environment: Path) -> Path:

@@ -92,7 +92,7 @@ def constraints_text() -> str:
 
 def read_constraints(path: Path) -> Mapping[str, Requirement]:
     """The constraints of a file, by normalised name; comments and options of pip are passed over."""
-    constraints = {}
+    constraints: dict[str, Requirement] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             requirement = Requirement(line.split("#", 1)[0].strip())

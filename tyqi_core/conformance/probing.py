@@ -10,6 +10,7 @@ from tyqi_core.conformance.checks import NotApplicable, Warned, check
 from tyqi_core.conformance.environment import Installed
 from tyqi_core.conformance.evidence import Finding
 from tyqi_core.conformance.host_versions import conflicts, read_constraints
+from tyqi_core.errors import UsageError
 
 Findings = Iterator[Finding | Warned | tuple[str, float]]
 
@@ -17,7 +18,6 @@ TIMEOUT_S: Final = 20.0
 SLOW_S: Final = 2.0
 _MEMORY_MB: Final = 1024
 _TORCH_MEMORY_MB: Final = 4096
-_NOT_INSTALLED: Final = "it could not be installed, see P05: {}"
 
 
 @dataclass(slots=True)
@@ -54,14 +54,14 @@ def _probe(installed: Installed) -> Probe:
     return answer
 
 
-def _require_installed(installed: Installed) -> None:
-    """Checks that run nothing cannot pass: what was not tried is not proved."""
+def require_installed(installed: Installed) -> None:
+    """What was not tried is not proved: a check that has nothing to run does not pass.
+
+    Raises:
+        UsageError: the wheel could not be installed.
+    """
     if installed.fault:
-        raise NotInstalled(_NOT_INSTALLED.format(installed.fault))
-
-
-class NotInstalled(Exception):  # noqa: N818 - a reason, as NotApplicable is
-    """The wheel could not be installed, so that nothing of it could be tried."""
+        raise UsageError(f"the wheel could not be installed, see P05: {installed.fault}", code="NOT_INSTALLED")
 
 
 @check(
@@ -69,8 +69,8 @@ class NotInstalled(Exception):  # noqa: N818 - a reason, as NotApplicable is
     "probe",
     "bronze",
     title="Its requirements can be met together with the host's versions.",
-    reason="A node that moves the host's torch, numpy or celery breaks all other nodes, and one that conflicts with them"
-    " can never be installed beside them.",
+    reason="A node that moves the host's torch, numpy or celery breaks all other nodes; one that conflicts can"
+    " never be installed beside them.",
     remedy="Ask for ranges that hold the host's versions ('tyqi constraints' prints them), or install it isolated.",
 )
 def resolves(installed: Installed) -> Findings:
@@ -86,7 +86,9 @@ def resolves(installed: Installed) -> Findings:
         yield Finding(f"pip cannot install it: {installed.fault}", f"{installed.wheel.dist_info}/METADATA")
         return
     offline = ["--no-index"] if not installed.needs.lacking else []
-    asked = installed.pip("install", "--dry-run", *offline, "-c", installed.constraints, installed.wheel.path.absolute())
+    asked = installed.pip(
+        "install", "--dry-run", *offline, "-c", installed.constraints, installed.wheel.path.absolute()
+    )
     if asked.code:
         yield Finding(f"pip finds no versions that fit: {asked.errors[-500:]}", f"{installed.wheel.dist_info}/METADATA")
 
@@ -101,7 +103,7 @@ def resolves(installed: Installed) -> Findings:
 )
 def imports_nothing(installed: Installed) -> Findings:
     """The modules that are there after listing and compiling."""
-    _require_installed(installed)
+    require_installed(installed)
     probe = probed(installed)
     if not probe.listed:
         yield Finding(f"its nodes could not be listed: {probe.died}")
@@ -124,7 +126,7 @@ def imports_nothing(installed: Installed) -> Findings:
 )
 def imports_quickly(installed: Installed) -> Findings:
     """Time and memory of importing all its nodes, their dependencies included."""
-    _require_installed(installed)
+    require_installed(installed)
     imported = probed(installed).imported
     if not imported or imported["fault"]:
         raise NotApplicable("it cannot be imported, see I03")
@@ -144,7 +146,7 @@ def imports_quickly(installed: Installed) -> Findings:
 )
 def imports_quietly(installed: Installed) -> Findings:
     """What an audit hook saw while its nodes were imported. It detects; it is no sandbox."""
-    _require_installed(installed)
+    require_installed(installed)
     probe = probed(installed)
     if probe.died:
         doing = "it was imported" if probe.listed else "its nodes were listed"
@@ -153,11 +155,15 @@ def imports_quietly(installed: Installed) -> Findings:
     if probe.imported["fault"]:
         yield Finding(probe.imported["fault"])
     for seen in probe.imported["seen"]:
-        finding = Finding(f"{_VERBS[seen['capability']]} ({seen['event']} {seen['subject']})", seen["file"], seen["line"])
+        finding = Finding(
+            f"{_VERBS[seen['capability']]} ({seen['event']} {seen['subject']})", seen["file"], seen["line"]
+        )
         if seen["capability"] != "native":
             yield Warned(finding) if seen["importing"] else finding
     if probe.imported["printed"]:
-        yield Warned(Finding(f"it prints {probe.imported['printed']} characters; programs read what 'tyqi --json' prints"))
+        yield Warned(
+            Finding(f"it prints {probe.imported['printed']} characters; programs read what 'tyqi --json' prints")
+        )
 
 
 _VERBS: Final = {
@@ -177,6 +183,6 @@ _VERBS: Final = {
 )
 def patches_nothing(installed: Installed) -> Findings:
     """Functions and classes of other modules that are the wheel's own after its import."""
-    _require_installed(installed)
+    require_installed(installed)
     for name in probed(installed).imported.get("changed", ()):
         yield Finding(f"its import replaces {name}")

@@ -1,4 +1,4 @@
-"""The child process of ``probing.py``: lists, compiles and imports the nodes of one distribution, and tells what came of it.
+"""The child process of ``probing.py``: lists, compiles and imports the nodes of one distribution.
 
 Called as ``python -m tyqi_core.conformance.probing_child DISTRIBUTION MODULES``; MODULES are its top-level
 names, separated by commas. It writes one JSON document a line: ``{"listed": ...}``, then ``{"imported": ...}``.

@@ -1,0 +1,266 @@
+"""Trials of a node in the runtimes: ``R01`` to ``R05``. They run in the child process of ``running.py``."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+from tyqi_core.catalog.catalog import Catalog, LocalNode
+from tyqi_core.conformance.bench import Bench, Tried
+from tyqi_core.conformance.checks import NotApplicable, Warned
+from tyqi_core.conformance.evidence import Finding
+from tyqi_core.conformance.inputs import BOUNDS, Case, plain
+from tyqi_core.errors import TyqiError
+from tyqi_core.node import Node
+from tyqi_core.runtime.inprocess import InProcessRuntime
+from tyqi_core.runtime.measuring import Meter
+from tyqi_core.runtime.run import RunResult
+from tyqi_core.workflow.plan import Plan
+from tyqi_core.workflow.single import TASK
+
+Findings = Iterator[Finding | Warned | tuple[str, float]]
+
+MARGIN: Final = 1.5
+LIMITS_S: Final[Mapping[str, float]] = {"short": 1.0, "long": 60.0, "heavy": float("inf")}
+CALLS: Final = 1000
+CALLING_S: Final = 30.0
+GROWTH_MB: Final = 8.0
+"""What 1,000 calls may add; the allocator's own unrest is below that."""
+PROMPT_S: Final = 1.0
+"""How long a node may go on that nobody waits for any more."""
+
+_STEPS: Final = 4
+_WARM: Final = 50
+
+
+class ProvokedError(Exception):
+    """Raised in the node's place, once its own code has run."""
+
+
+def celery_task(bench: Bench) -> Findings:
+    """R01."""
+    if find_spec("celery") is None:
+        raise NotApplicable("celery is not installed here: pip install 'tyqi-core[workers]'")
+    from celery.app.utils import find_app  # noqa: PLC0415 - the extra `workers`
+
+    from tyqi_core.runtime.distributed.broker import task_name  # noqa: PLC0415 - see above
+
+    app = find_app("tyqi_core.worker")  # as `celery -A` does; nothing connects
+    manifest, name = bench.manifest, task_name(bench.manifest.id)
+    if name not in app.tasks:
+        yield Finding(f"there is no Celery task {name}")
+        return
+    case = _case(bench)
+    queue = bench.prepared(case.params).plan.tasks[TASK].queue
+    if queue != manifest.queue:
+        yield Finding(f"its tasks go to the queue {queue}, its resources say {manifest.queue}")
+    if manifest.queue not in {one.name for one in app.conf.task_queues}:
+        yield Finding(f"workers serve no queue {manifest.queue}")
+    yield from _called(bench, app.tasks[name], case)
+
+
+def _called(bench: Bench, task: Any, case: Case) -> Iterator[Finding]:
+    """The task's own body, as a worker calls it; ids name the highest major, so only that can be called."""
+    from tyqi_core.runtime.distributed.direct import from_inline, to_inline  # noqa: PLC0415 - the extra `workers`
+
+    manifest = bench.manifest
+    if bench.catalog.find(manifest.id).major != manifest.major:
+        return
+    inputs = {name: to_inline(value) for name, value in case.inputs.items()}
+    try:
+        answer = task(inputs=inputs, params=dict(case.params))
+    except Exception as error:  # noqa: BLE001 - whatever a worker would meet
+        yield Finding(f"{case.name}: as a Celery task it fails: {type(error).__name__}: {error}"[:500])
+        return
+    outputs = {name: from_inline(value, manifest.outputs[name].type) for name, value in answer.items()}
+    alone = bench.digests(bench.attempt(case))
+    alone.pop("outcome", None)
+    if manifest.deterministic and bench.digests(Tried(case, outputs)) != alone:
+        yield Finding(f"{case.name}: as a Celery task it gives other outputs")
+
+
+def failure_is_contained(bench: Bench) -> Findings:
+    """R02."""
+    case = _case(bench)
+    before = bench.digests(bench.attempt(case))
+    failing = failing_once(bench.catalog.activate(bench.manifest))
+    catalog = Catalog.of(LocalNode(bench.manifest, failing))
+    with InProcessRuntime(bench.prepared(case.params).plan, catalog, threads=1) as runtime:
+        first, second = runtime.run(case.inputs), runtime.run(case.inputs)
+    error = first.error or {}
+    if first.status != "failed" or not {"code", "message", "task", "node"} <= error.keys():
+        yield Finding(f"an exception in it became no structured error: {first.status}, {error}")
+    if second.status != "completed":
+        yield Finding(f"after an exception the next task fails: {second.error}")
+    elif bench.manifest.deterministic and _digests(bench, case, second) != before:
+        yield Finding("after an exception the next task gives other outputs: something was left half done on self")
+
+
+def failing_once(node_class: type[Node]) -> type[Node]:
+    """The node, but its first execution raises once its own code is through."""
+    provoked: list[bool] = []
+
+    def broken(call: Callable[..., Any]) -> Callable[..., Any]:
+        def called(self: Node, *arguments: Any) -> Any:
+            answer = call(self, *arguments)
+            if not provoked:
+                provoked.append(True)
+                raise ProvokedError("provoked by the conformance kit")
+            return answer
+
+        return called
+
+    own = [name for name in ("process", "process_batch") if getattr(node_class, name) is not getattr(Node, name)]
+    first = own[0]  # a node that defines process is called by it
+    return type(node_class.__name__, (node_class,), {first: broken(getattr(node_class, first))})
+
+
+def stops(bench: Bench) -> Findings:
+    """R03."""
+    case = _case(bench)
+    plan = bench.prepared(case.params).plan
+    started = time.perf_counter()
+    bench.attempt(case)
+    usual = time.perf_counter() - started
+    yield "usual_s", round(usual, 3)
+    if usual > PROMPT_S:  # a quicker one ends by itself before anybody would notice
+        yield from _ends_when_cancelled(bench, case, usual)
+    yield from _ends_at_its_deadline(bench, plan, case)
+
+
+def _ends_when_cancelled(bench: Bench, case: Case, usual: float) -> Iterator[Finding]:
+    prepared = bench.prepared(case.params)
+    slot, node, context = bench.enter(prepared)
+    context.cancelled = True
+    ended = threading.Event()
+
+    def attempt() -> None:
+        try:
+            prepared.executable.run(node, prepared.values(prepared.inputs.checked(case.inputs)), context)
+        except TyqiError:
+            pass  # cancelled, as it should be
+        finally:
+            bench.instances.leave(slot)
+            ended.set()
+
+    threading.Thread(target=attempt, daemon=True).start()
+    if not ended.wait(max(PROMPT_S, usual / 2)):
+        text = f"{case.name}: it takes {usual:.1f} s and goes on when it is cancelled"
+        yield Finding(text, remedy="Call ctx.check_cancelled() in its loop.")
+        ended.wait(usual * 3)
+
+
+def _ends_at_its_deadline(bench: Bench, plan: Plan, case: Case) -> Iterator[Finding]:
+    """A deadline that has passed gives TIMEOUT, or the result where that was quicker; then the next task runs."""
+    task = replace(plan.tasks[TASK], timeout=0.02)
+    short = replace(plan, tasks={TASK: task})
+    with InProcessRuntime(short, bench.catalog, threads=1) as runtime:
+        result = runtime.run(case.inputs)
+    if result.status != "completed" and (result.error or {}).get("code") != "TIMEOUT":
+        yield Finding(f"{case.name}: past its deadline it ends as {result.status}, {result.error}")
+    if bench.attempt(case).error is not None:
+        yield Finding(f"{case.name}: after a timeout the next task fails")
+
+
+def within_its_means(bench: Bench) -> Findings:
+    """R04."""
+    meter, manifest = Meter(), bench.manifest
+    case = next(iter(bench.examples), None) or plain(manifest)
+    if case is None or manifest.resources.device == "gpu":
+        raise NotApplicable("there is no example of it, or it needs a GPU")
+    prepared = bench.prepared(case.params)
+    values = prepared.values(prepared.inputs.checked(case.inputs))
+    with meter.building(manifest.reference):
+        slot, node, context = bench.enter(prepared)
+    try:
+        samples = []
+        for _ in range(3):  # the first one warms up
+            begun = meter.begin(manifest.reference)
+            prepared.executable.run(node, values, context)
+            samples.append(meter.end(begun))
+    except TyqiError:
+        raise NotApplicable("its example fails, see T01") from None
+    finally:
+        bench.instances.leave(slot)
+    seconds = min(sample.seconds for sample in samples[1:])
+    yield "duration_s", round(seconds, 4)
+    yield from _beyond("it takes", seconds, LIMITS_S[manifest.resources.duration], "s", manifest.resources.duration)
+    if (peak := samples[0].memory_mb) is not None:
+        yield "peak_mb", round(peak, 1)
+        yield from _beyond("it needs", peak, manifest.resources.memory_mb, "MiB", f"{manifest.resources.memory_mb} MiB")
+
+
+def _beyond(what: str, found: float, limit: float, unit: str, declared: str) -> Iterator[Finding]:
+    if found > limit * MARGIN:
+        yield Finding(f"{what} {found:.1f} {unit}, more than {MARGIN} times what it declares ({declared})")
+
+
+def keeps_its_size(bench: Bench) -> Findings:
+    """R05."""
+    case = _quickest(bench)
+    for _ in range(_WARM):
+        bench.attempt(case)
+    sizes, calls, deadline = [_resident_mb()], 0, time.monotonic() + CALLING_S
+    for _ in range(_STEPS):
+        for _ in range(CALLS // _STEPS):
+            if time.monotonic() < deadline:
+                bench.attempt(case)
+                calls += 1
+        gc.collect()
+        sizes.append(_resident_mb())
+    growth = sizes[-1] - sizes[0]
+    yield "growth_mb", round(growth, 2)
+    if calls < CALLS:
+        yield Warned(Finding(f"{calls} calls in {CALLING_S:g} s, {CALLS} are meant; their memory is told all the same"))
+    if growth > GROWTH_MB * max(calls / CALLS, 0.5) and all(a < b for a, b in pairwise(sizes)):
+        yield Finding(f"{calls} calls with the same inputs took {growth:.1f} MiB that were not given back")
+
+
+def _quickest(bench: Bench) -> Case:
+    """A case that it completes quickly: memory that is lost is lost with small inputs too."""
+    tried = []
+    for case in [*bench.working, plain(bench.manifest, BOUNDS[-1])]:
+        started = time.perf_counter()
+        if case is not None and bench.attempt(case).error is None:
+            tried.append((time.perf_counter() - started, case))
+    if not tried:
+        raise NotApplicable("no input is known that it completes, see T01")
+    return min(tried, key=lambda one: one[0])[1]
+
+
+def _case(bench: Bench) -> Case:
+    if not bench.working:
+        raise NotApplicable("no input is known that it completes, see T01")
+    return bench.working[0]
+
+
+def _digests(bench: Bench, case: Case, result: RunResult) -> dict[str, str]:
+    """As of an attempt: the outcome of a condition node is in its events."""
+    found = bench.digests(Tried(case, result.outputs))
+    outcomes = [event.data["outcome"] for event in result.events if event.data and event.data.get("outcome")]
+    return found | ({"outcome": outcomes[0]} if outcomes else {})
+
+
+def _resident_mb() -> float:
+    try:
+        status = Path("/proc/self/statm").read_text(encoding="ascii")
+    except OSError:
+        raise NotApplicable("only Linux tells how much memory a process holds") from None
+    return int(status.split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+TRIALS: Final[Mapping[str, Callable[[Bench], Findings]]] = {
+    "R01": celery_task,
+    "R02": failure_is_contained,
+    "R03": stops,
+    "R04": within_its_means,
+    "R05": keeps_its_size,
+}
