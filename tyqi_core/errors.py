@@ -18,6 +18,8 @@
     ├── StoreError               the store of runs is away, full or damaged    (exit 1)
     ├── BrokerError              the broker took no message in time           (exit 1)
     ├── ReplayRefused            a record is not complete enough to repeat     (exit 2)
+    ├── RegistryError            a registry is away, damaged, or has no such thing (exit 1)
+    │   └── PublishRefused       a wheel that it does not take, with the reasons
     └── InternalError            a law of the scheduler was broken: our bug    (exit 1, traceback)
 
 A user's mistake is shown as one line without a traceback. ``InternalError`` keeps its traceback.
@@ -234,6 +236,29 @@ class BrokerError(TyqiError):
     """The broker did not take a message in time. Of several it may have some; publishing all again is harmless."""
 
     default_code = "BROKER_UNAVAILABLE"
+
+
+class RegistryError(TyqiError):
+    """A registry cannot be read or changed, or does not hold what was asked for."""
+
+    default_code = "REGISTRY"
+
+
+class PublishRefused(RegistryError):
+    """A wheel that a registry does not take. The code of each problem is the id of the check that it failed."""
+
+    default_code = "PUBLISH_REFUSED"
+
+    def __init__(self, message: str, problems: Iterable[Problem], *, remedy: str | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.problems: Sequence[Problem] = list(problems)
+
+    def __str__(self) -> str:
+        return "\n".join([super().__str__(), *(f"  {problem}" for problem in self.problems)])
+
+    def to_json(self) -> dict[str, Any]:
+        """The error as a JSON object with one entry a problem."""
+        return super().to_json() | {"problems": [problem.to_json() for problem in self.problems]}
 
 
 class InternalError(TyqiError):

@@ -25,6 +25,7 @@ _KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "max_memory_mb": ((int,), "a whole number of MiB"),
     "remote_control": ((bool,), "true or false"),
     "shared_memory": ((bool,), "true or false"),
+    "registry": ((str,), "a folder, or a URL of the scheme file, http or https"),
 }
 
 
@@ -46,6 +47,7 @@ class Settings:
         max_memory_mb: at how much memory a worker's forked process is replaced after its task; 0: never.
         remote_control: let Celery's ``inspect`` and Flower reach the workers.
         shared_memory: hand large arrays to other processes of this machine by shared memory.
+        registry: where nodes are published: a folder or a URL; empty: nowhere.
     """
 
     state: Path = field(default_factory=lambda: Path(".tyqi"))
@@ -60,6 +62,7 @@ class Settings:
     max_memory_mb: int = 0
     remote_control: bool = False
     shared_memory: bool = True
+    registry: str = field(default="", repr=False)
 
     @classmethod
     def load(cls, folder: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -97,6 +100,7 @@ _READERS: Mapping[str, Callable[[Any, Path], Any]] = {
     "keep_runs_hours": lambda value, _: _above(0, float(value)),
     "remote_control": lambda value, _: _boolean(value),
     "shared_memory": lambda value, _: _boolean(value),
+    "registry": lambda value, home: _registry(str(value), home),
 }
 
 
@@ -130,6 +134,7 @@ def _typed(name: str, value: Any, place: str, home: Path) -> Any:
 
 _BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 _SCHEMES = {
+    "registry": ("file", "http", "https"),
     "redis": ("redis", "rediss", "unix"),
     "broker": ("redis", "rediss", "redis+socket", "amqp", "amqps"),
 }
@@ -141,6 +146,11 @@ def _url(value: str, name: str) -> str:
     if scheme not in _SCHEMES[name] or "://" not in value:
         raise ValueError(f"expected {' or '.join(_SCHEMES[name])}, then ://")
     return value
+
+
+def _registry(value: str, home: Path) -> str:
+    """A folder as a full path, or a URL as it is."""
+    return _url(value, "registry") if "://" in value else str(home / Path(value).expanduser())
 
 
 def _name(value: str) -> str:

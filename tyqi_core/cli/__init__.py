@@ -30,6 +30,7 @@ COMMANDS = {
         "conform",
         "Check the wheel of a node package, and say which tier it reaches.",
     ),
+    "registry": ("tyqi_core.cli.registry", "registry", "Publish, find and check nodes in a registry."),
     "doctor": ("tyqi_core.cli.doctor", "doctor", "Check the installation and every installed node."),
     "completion": ("tyqi_core.cli.completion", "completion", "Print the completion script of a shell."),
 }

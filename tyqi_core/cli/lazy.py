@@ -10,12 +10,18 @@ import click
 
 
 class LazyGroup(click.Group):
-    """Args: ``commands_table``: name -> (module, attribute, one line of help)."""
+    """Args: ``commands_table``: name -> (module, attribute, one line of help); ``open_to_packages``: others may add."""
 
-    def __init__(self, *args: Any, commands_table: Mapping[str, tuple[str, str, str]], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        commands_table: Mapping[str, tuple[str, str, str]],
+        open_to_packages: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._table = commands_table
-        self._added: dict[str, click.Command] | None = None
+        self._added: dict[str, click.Command] | None = None if open_to_packages else {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names, in the table's order."""
