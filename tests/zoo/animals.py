@@ -12,7 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from made_wheels import NODES, README, REQUIRES, dist_info, make_wheel, manifest_text, metadata_text, package_of
+from made_wheels import (
+    NODES,
+    README,
+    REQUIRES,
+    VERSION,
+    dist_info,
+    make_wheel,
+    manifest_text,
+    metadata_text,
+    package_of,
+)
 
 GOOD = "tyqi-node-good"
 GOOD_NODE = "good.brighten"
@@ -25,10 +35,10 @@ class Animal:
     """A spoilt package.
 
     Attributes:
-        name: of its kind; the distribution is ``tyqi-node-NAME`` unless ``distribution`` says otherwise.
+        name: of its kind; the distribution is ``tyqi-node-NAME`` unless ``named`` says otherwise.
         spoilt: what is wrong with it, for the table.
         check: the check that must tell it.
-        mode: the mode of that check.
+        mode: the mode of that check; ``upgrade``: it is compared with the good package, as the release before it.
         outcome: of that check; a warning is shown to whoever publishes and installs.
         also: checks that fail for the same cause.
         top: code at the top of its module.
@@ -42,12 +52,14 @@ class Animal:
         probed: what ``tyqi doctor`` says of its import; empty if the import does no harm.
         fails: the code by which a task of it fails that is executed in process; empty if it is not tried.
         installable: whether pip installs it.
+        named: its distribution's name, if it is another one.
+        version: its distribution's.
     """
 
     name: str
     spoilt: str
     check: str
-    mode: Literal["static", "probe", "run"]
+    mode: Literal["static", "probe", "run", "upgrade"]
     outcome: Literal["failed", "warned"] = "failed"
     also: frozenset[str] = frozenset()
     top: str = ""
@@ -63,6 +75,7 @@ class Animal:
     fails: str = ""
     installable: bool = True
     named: str = ""
+    version: str = VERSION
 
     @property
     def distribution(self) -> str:
@@ -77,18 +90,23 @@ class Animal:
     def wheel(self, folder: Path) -> Path:
         """Build it."""
         files = {self._placed(path): self._filled(content) for path, content in (self._spoilt() | self.members).items()}
-        return make_wheel(folder, self.distribution, files=files, without=[self._placed(path) for path in self.without])
+        without = [self._placed(path) for path in self.without]
+        return make_wheel(folder, self.distribution, self.version, files, without)
 
     def _spoilt(self) -> dict[str, str | bytes]:
         body = textwrap.indent(textwrap.dedent(self.process), " " * 8)
         return {
             CODE: f"{self.top}\n{NODES}".replace(_PROCESS, _PROCESS + body) if self.top or body else NODES,
             MANIFEST: manifest_text(**self.manifest),
-            "INFO/METADATA": metadata_text(self.distribution, requires=self.requires, readme=self.readme),
+            "INFO/METADATA": metadata_text(
+                self.distribution, self.version, requires=self.requires, readme=self.readme
+            ),
         }
 
     def _placed(self, text: str) -> str:
-        return text.replace("PACKAGE", package_of(self.distribution)).replace("INFO", dist_info(self.distribution))
+        return text.replace("PACKAGE", package_of(self.distribution)).replace(
+            "INFO", dist_info(self.distribution, self.version)
+        )
 
     def _filled(self, content: str | bytes) -> str | bytes:
         return self._placed(content) if isinstance(content, str) else content
@@ -268,4 +286,5 @@ ANIMALS: Sequence[Animal] = (
         listed="INCOMPATIBLE_CORE",
     ),
 )
+
 BY_NAME: Mapping[str, Animal] = {animal.name: animal for animal in ANIMALS}
