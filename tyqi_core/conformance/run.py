@@ -70,12 +70,17 @@ def conform(
 
 
 def checks_of(modes: Iterable[Mode] = MODES) -> list[Check]:
-    """The checks of these modes, mode after mode, within one by theme and number."""
+    """The checks of these modes, in their order."""
     wanted = [mode for mode in MODES if mode in set(modes)]
     for mode in wanted:
         for module in MODULES[mode]:
             import_module(f"tyqi_core.conformance.{module}")
-    return sorted((check for check in CHECKS.values() if check.mode in wanted), key=_place)
+    return in_order(check for check in CHECKS.values() if check.mode in wanted)
+
+
+def in_order(checks: Iterable[Check]) -> list[Check]:
+    """Mode after mode, within one by theme and number."""
+    return sorted(checks, key=_place)
 
 
 def _place(check: Check) -> tuple[int, int, str]:
