@@ -84,7 +84,7 @@ class Bench:
         self.catalog = catalog
         self.manifest = manifest
         self.announce = announce
-        self._own = tuple(str(path) for path in own)
+        self.own = tuple(map(str, own))
         self._prepared: dict[str, Prepared] = {}
         self._entered = 0
         self._guarding = False
@@ -96,7 +96,7 @@ class Bench:
     def on_device(self, device: Any) -> Bench:
         """The same node, told to compute elsewhere."""
         resources = replace(self.manifest.resources, device=device)
-        return Bench(self.catalog, replace(self.manifest, resources=resources), [Path(own) for own in self._own])
+        return Bench(self.catalog, replace(self.manifest, resources=resources), [Path(own) for own in self.own])
 
     def prepared(self, params: Mapping[str, Any]) -> Prepared:
         """The node's project with these parameters.
@@ -202,7 +202,7 @@ class Bench:
     def _raised_at(self, error: TyqiError | None) -> tuple[str, int]:
         cause = getattr(error, "__cause__", None)
         for frame in reversed(traceback.extract_tb(cause.__traceback__) if cause else []):
-            root = next((own for own in self._own if frame.filename.startswith(own)), None)
+            root = next((own for own in self.own if frame.filename.startswith(own)), None)
             if root is not None:
                 return Path(frame.filename).relative_to(Path(root).parent).as_posix(), frame.lineno or 0
         return "", 0

@@ -26,7 +26,15 @@ import tyqi_core
 from tyqi_core.catalog.wheel import Wheel
 from tyqi_core.conformance import children
 from tyqi_core.conformance.children import Ended, Talk
-from tyqi_core.conformance.host_versions import CORE, Closure, closure, constraints_text, core_packages
+from tyqi_core.conformance.host_versions import (
+    CORE,
+    Closure,
+    closure,
+    conflicts,
+    constraints_text,
+    core_packages,
+    read_constraints,
+)
 from tyqi_core.errors import UsageError
 
 TOOLS: Final = ("amqp", "celery", "hypothesis", "kombu", "pillow", "redis[hiredis]", "xxhash")
@@ -34,7 +42,9 @@ TOOLS: Final = ("amqp", "celery", "hypothesis", "kombu", "pillow", "redis[hiredi
 
 T = TypeVar("T")
 _PIP_S: Final = 900
-_UNREACHABLE: Final = re.compile(r"connection|resolve|network|proxy|timed out|retrying|--no-index", re.IGNORECASE)
+_LOG: Final = "pip.log"
+_UNREACHABLE: Final = re.compile(r"Could not fetch URL .*connection error|NewConnectionError|Retrying \(")
+"""In the log of pip. What it says itself is the same as for a package that does not exist."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +58,7 @@ class Installed:
         constraints: the host's versions, as a file.
         needs: what the wheel's requirements come to on the host.
         fault: why it is not installed: what pip said; empty if it is.
+        unreachable: it is not installed because no index could be asked.
         home: where its home, caches and temporary files are.
         variables: what its programs see of ours.
         before: its files when the wheel was not there yet, see :meth:`files`.
@@ -60,6 +71,7 @@ class Installed:
     constraints: Path
     needs: Closure
     fault: str
+    unreachable: bool
     home: Path
     variables: Mapping[str, str] = field(repr=False)
     before: frozenset[str] = field(repr=False)
@@ -83,11 +95,6 @@ class Installed:
         tops = {name.split("/", 1)[0] for name in self.wheel.files}
         names = {top.removesuffix(".py") for top in tops if not top.endswith((".dist-info", ".data"))}
         return sorted(name for name in names if name.isidentifier())
-
-    @property
-    def unreachable(self) -> bool:
-        """Whether it is not installed because no index could be asked."""
-        return bool(self.needs.lacking) and bool(_UNREACHABLE.search(self.fault))
 
     def files(self) -> frozenset[str]:
         """The files of the environment; what is linked to the host is not looked into."""
@@ -158,17 +165,21 @@ def _made(folder: Path, wheel: Wheel, constraints: Path | None) -> Installed:
     environment, home = folder / "env", folder / "home"
     venv.EnvBuilder(with_pip=False, symlinks=os.name != "nt").create(environment)
     python = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    needs = closure(wheel.metadata.get_all("Requires-Dist") or [], wheel.name)
+    requirements = wheel.metadata.get_all("Requires-Dist") or []
+    needs = closure(requirements, wheel.name)
     _link_all(_site_packages(environment), needs.found)
     if constraints is None:
         constraints = folder / "constraints.txt"
         constraints.write_text(constraints_text(), encoding="utf-8")
     variables = children.variables(home)
     before = _files(environment)
-    fault = _install(python, variables, wheel, constraints, complete=not needs.lacking)
+    fault = "; ".join(conflicts(requirements, read_constraints(constraints)))
+    if not fault:
+        fault = _install(python, variables, wheel, constraints, complete=not needs.lacking)
+    unreachable = bool(fault and needs.lacking and _UNREACHABLE.search(_log(variables)))
     if needs.lacking:  # what was fetched for it is not its own
         before |= frozenset(name for name in _files(environment) if not _is_of(wheel, name))
-    return Installed(wheel, environment, python, constraints, needs, fault, home, variables, before)
+    return Installed(wheel, environment, python, constraints, needs, fault, unreachable, home, variables, before)
 
 
 def _install(python: Path, variables: Mapping[str, str], wheel: Wheel, constraints: Path, *, complete: bool) -> str:
@@ -184,9 +195,15 @@ def _pip(python: Path, variables: Mapping[str, str], arguments: Iterable[str | P
         raise UsageError("wheels are installed by pip, and there is none here", code="NO_PIP", remedy=remedy)
     # The environment's settings and proxies are the caller's: only the plugin's own code must not see them.
     environment = {**os.environ, "PYTHONNOUSERSITE": "1", "TMPDIR": variables["TMPDIR"]}
-    quiet = ("--disable-pip-version-check", "--no-input", "--quiet")
+    log = Path(variables["TMPDIR"], _LOG)
+    quiet = ("--disable-pip-version-check", "--no-input", "--quiet", "--log", log)
     command: list[str | Path] = [sys.executable, "-m", "pip", "--python", python, *quiet, *arguments]
     return children.run(command, environment, timeout_s=timeout_s)
+
+
+def _log(variables: Mapping[str, str]) -> str:
+    log = Path(variables["TMPDIR"], _LOG)
+    return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
 
 
 def _complaints(ended: Ended) -> str:

@@ -233,7 +233,8 @@ def _tensor(port_type: PortType, size: Size) -> Any:
     dtype = next((name for name in port_type.constraints["dtype"] if name != _TORCH_ONLY), None)
     if dtype is None:
         return None
-    shape = port_type.constraints.get("shape") or [None, None]
+    declared = port_type.constraints.get("shape")
+    shape = [None, None] if declared is None else declared
     free = iter((*([1] * max(0, shape.count(None) - 2)), *size))
     whole = [next(free) if length is None else length for length in shape]
     count = int(np.prod(whole, dtype=np.int64))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +12,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 from tyqi_core.catalog.catalog import Catalog, LocalNode
@@ -39,10 +41,12 @@ PROMPT_S: Final = 1.0
 
 _STEPS: Final = 4
 _WARM: Final = 50
+_MOST_LINES: Final = 100_000
+"""Lines of one execution that are counted."""
 
 
 class ProvokedError(Exception):
-    """Raised in the node's place, once its own code has run."""
+    """Raised in the midst of a node's own code."""
 
 
 def celery_task(bench: Bench) -> Findings:
@@ -90,37 +94,67 @@ def _called(bench: Bench, task: Any, case: Case) -> Iterator[Finding]:
 def failure_is_contained(bench: Bench) -> Findings:
     """R02."""
     case = _case(bench)
-    before = bench.digests(bench.attempt(case))
-    failing = failing_once(bench.catalog.activate(bench.manifest))
+    interruption = Interruption(bench.own)
+    failing = interruption.put_into(bench.catalog.activate(bench.manifest))
     catalog = Catalog.of(LocalNode(bench.manifest, failing))
     with InProcessRuntime(bench.prepared(case.params).plan, catalog, threads=1) as runtime:
-        first, second = runtime.run(case.inputs), runtime.run(case.inputs)
-    error = first.error or {}
-    if first.status != "failed" or not {"code", "message", "task", "node"} <= error.keys():
-        yield Finding(f"an exception in it became no structured error: {first.status}, {error}")
-    if second.status != "completed":
-        yield Finding(f"after an exception the next task fails: {second.error}")
-    elif bench.manifest.deterministic and _digests(bench, case, second) != before:
+        good, broken, again = (runtime.run(case.inputs) for _ in range(3))
+    error = broken.error or {}
+    if good.status != "completed":
+        yield Finding(f"{case.name}: it fails: {good.error}")
+    elif broken.status == "failed" and not {"code", "message", "task", "node"} <= error.keys():
+        yield Finding(f"an exception in it became no structured error: {error}")
+    elif again.status != "completed":
+        yield Finding(f"after an exception the next task fails: {again.error}")
+    elif bench.manifest.deterministic and _digests(bench, case, again) != _digests(bench, case, good):
         yield Finding("after an exception the next task gives other outputs: something was left half done on self")
 
 
-def failing_once(node_class: type[Node]) -> type[Node]:
-    """The node, but its first execution raises once its own code is through."""
-    provoked: list[bool] = []
+class Interruption:
+    """Raises an exception in the midst of a node's own code, once: in its second execution.
 
-    def broken(call: Callable[..., Any]) -> Callable[..., Any]:
-        def called(self: Node, *arguments: Any) -> Any:
-            answer = call(self, *arguments)
-            if not provoked:
-                provoked.append(True)
-                raise ProvokedError("provoked by the conformance kit")
-            return answer
+    The first execution tells how many lines it has; the second one is broken off at the line in the middle.
 
-        return called
+    Args:
+        own: the files of the node's package.
+    """
 
-    own = [name for name in ("process", "process_batch") if getattr(node_class, name) is not getattr(Node, name)]
-    first = own[0]  # a node that defines process is called by it
-    return type(node_class.__name__, (node_class,), {first: broken(getattr(node_class, first))})
+    def __init__(self, own: tuple[str, ...]) -> None:
+        self._own = own
+        self._executions = 0
+        self._lines = 0
+        self._last = _MOST_LINES
+
+    def put_into(self, node_class: type[Node]) -> type[Node]:
+        """The node, to be interrupted."""
+        own = (name for name in ("process", "process_batch") if getattr(node_class, name) is not getattr(Node, name))
+        name = next(own)  # a node that defines process is called by it
+        call = getattr(node_class, name)
+
+        def called(node: Node, *arguments: Any) -> Any:
+            self._executions, self._lines = self._executions + 1, 0
+            before = sys.gettrace()
+            sys.settrace(self._entered if self._executions < 3 else None)  # noqa: PLR2004 - the third one is not looked at
+            try:
+                return call(node, *arguments)
+            finally:
+                sys.settrace(before)
+                self._last = max(1, self._lines // 2)
+
+        return type(node_class.__name__, (node_class,), {name: called})
+
+    def _entered(self, frame: FrameType, _event: str, _value: Any) -> Any:
+        return self._at_line if frame.f_code.co_filename.startswith(self._own) else None
+
+    def _at_line(self, _frame: FrameType, event: str, _value: Any) -> Any:
+        if event == "line":
+            self._lines += 1
+            if self._lines >= self._last:
+                sys.settrace(None)
+                if self._executions > 1:
+                    raise ProvokedError("provoked by the conformance kit")
+                return None
+        return self._at_line
 
 
 def stops(bench: Bench) -> Findings:
