@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import zipfile
 from html.parser import HTMLParser
 
@@ -84,6 +85,7 @@ def test_the_document_beside_it_tells_the_same_as_of_pep_691_and_700(put, shelf)
     (file,) = body["files"]
     assert file["hashes"] == {"sha256": release.sha256}
     assert (file["size"], file["upload-time"], file["yanked"]) == (release.size, release.published, False)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", file["upload-time"])
     assert f"sha256={file['core-metadata']['sha256']}" == anchors(shelf)[0]["data-core-metadata"]
 
 

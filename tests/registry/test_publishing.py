@@ -75,6 +75,13 @@ def test_a_check_that_was_not_run_counts_as_failed(shelf, tmp_path):
         publish(shelf, path, replace(whole, results=[]))
 
 
+def test_a_wheel_without_nodes_is_refused_whatever_its_evidence_says(shelf, tmp_path):
+    path = make_wheel(tmp_path, without=["tyqi_node_good/brighten.node.yaml"])
+    with pytest.raises(PublishRefused, match="no node that has a valid manifest") as refusal:
+        publish(shelf, path, evidence_for(path))
+    assert codes(refusal) == ["M01"]
+
+
 def test_evidence_about_another_file_is_refused(shelf, tmp_path):
     path, other = make_wheel(tmp_path / "one"), wheel_with(tmp_path, NAME, "1.0.0", title="Other")
     with pytest.raises(PublishRefused, match="EVIDENCE") as refusal:

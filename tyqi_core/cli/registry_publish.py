@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from tyqi_core.cli.output import answer_json, as_json, say
-from tyqi_core.cli.registry import folder_named, registry_option
+from tyqi_core.cli.registry import folder_named, location_of, registry_option
 from tyqi_core.errors import UsageError
 
 if TYPE_CHECKING:
     from tyqi_core.conformance.evidence import Evidence
     from tyqi_core.registry.catalogue import Release
 
+KEY_VARIABLE = "TYQI_REGISTRY_KEY"
 existing = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
@@ -25,14 +28,14 @@ existing = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option(
     "--evidence", type=existing, help="What 'tyqi conform --out' wrote for this wheel; else it is checked now."
 )
-@click.option("-c", "--constraint", type=existing, help="pip's constraints for the check; default: those of this host.")
+@click.option("--constraints", type=existing, help="pip's constraints for the check; default: those of this host.")
 @click.option("--similar-name", is_flag=True, help="Take a name that is one letter away from a published one.")
 @as_json
 def publish(
     wheel: Path,
     location: str | None,
     evidence: Path | None,
-    constraint: Path | None,
+    constraints: Path | None,
     *,
     similar_name: bool,
     json_wanted: bool,
@@ -40,19 +43,24 @@ def publish(
     """Check a wheel with the conformance kit and publish it. An empty folder becomes a registry.
 
     Refused is what does not reach bronze, a version that is published already, a name that is taken or easily
-    mistaken, and a version that says less than has changed since the last one.
+    mistaken, and a version that says less than has changed since the last one. To a registry on a web server
+    ('tyqi registry serve') the wheel is sent; TYQI_REGISTRY_KEY holds the key.
     """
     from tyqi_core.cli.progress import progress_bar
     from tyqi_core.conformance.run import checks_of
     from tyqi_core.registry.publishing import publish as published
+    from tyqi_core.registry.reading import folder_of
 
     given = None if evidence is None else _read_evidence(evidence)
-    with progress_bar("checks", len(checks_of())) as advance:
+    if folder_of(target := location_of(location)) is None:
+        _send(target, wheel, given, json_wanted=json_wanted)
+        return
+    with progress_bar("checks", 0 if given else len(checks_of())) as advance:
         release = published(
-            folder_named(location),
+            folder_named(target),
             wheel,
             given,
-            constraints=constraint,
+            constraints=constraints,
             similar_name=similar_name,
             progress=lambda _: advance(),
         )
@@ -93,6 +101,20 @@ def quarantine(
     full = _full_name(folder, name)
     withdrawn(folder, full, version, said)
     _tell_withdrawn(f"{full} {version}", "quarantined", said, json_wanted=json_wanted)
+
+
+def _send(target: str, wheel: Path, evidence: Evidence | None, *, json_wanted: bool) -> None:
+    """Publish over HTTP."""
+    key = os.environ.get(KEY_VARIABLE, "")
+    if not key:
+        remedy = f"Its operator makes one: tyqi registry serve --new-key NAME. Put it into {KEY_VARIABLE}."
+        raise UsageError(f"{target} takes wheels only with a key", code="KEY_NEEDED", remedy=remedy)
+    told = import_module("tyqi_core.registry.sending").send(target, wheel, evidence, key=key)
+    if json_wanted:
+        answer_json({"ok": True, "release": told})
+    else:
+        say(f"{told['name']} {told['version']} is published, {told['tier']}")
+        click.echo(told["filename"])
 
 
 def _read_evidence(path: Path) -> Evidence:

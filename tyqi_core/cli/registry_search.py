@@ -120,7 +120,6 @@ def _outputs_of(after: str, catalogue: Catalogue) -> Sequence[PortType]:
 def _node_of_task(after: str) -> str:
     """The node that a task runs: ``project.yaml:T1``."""
     from tyqi_core.protocol.document import read_file
-    from tyqi_core.protocol.validation import nearest_name
 
     file, _, task = after.rpartition(":")
     document = read_file(Path(file), error=InvalidProject)
@@ -128,8 +127,8 @@ def _node_of_task(after: str) -> str:
     declared = tasks.get(task) if isinstance(tasks, dict) else None
     if isinstance(declared, dict) and isinstance(declared.get("node"), str):
         return str(declared["node"])
-    near = nearest_name(task, list(tasks)) if isinstance(tasks, dict) else None
-    hint = f"Did you mean '{near}'?" if near else "Write PROJECT:TASK, for example project.yaml:T1."
+    known = ", ".join(map(str, list(tasks)[:20])) if isinstance(tasks, dict) else ""
+    hint = f"It has {known}." if known else "Write PROJECT:TASK, for example project.yaml:T1."
     raise UsageError(f"{file} has no task '{task}' with a node", code="NO_TASK", remedy=hint)
 
 

@@ -74,9 +74,7 @@ def verify(location: str | None, reproduce: str | None, *, json_wanted: bool) ->
 @click.option(
     "--for", "projects", multiple=True, type=existing, required=True, metavar="PROJECT", help="A project file."
 )
-@click.option(
-    "-c", "--constraint", "constraints", multiple=True, type=existing, help="pip's constraints for libraries."
-)
+@click.option("--constraints", multiple=True, type=existing, help="pip's constraints for libraries.")
 @registry_option
 @as_json
 def mirror(
@@ -93,7 +91,8 @@ def mirror(
     registry = open_registry(location_of(location))
     releases = needed(registry.catalogue(), [one for project in projects for one in nodes_of(project)])
     with progress_bar("mirror", len(releases) + 2) as advance:
-        made = mirrored(registry, folder.absolute(), releases, constraints=constraints, step=_stepping(advance))
+        step = _stepping(advance)
+        made = mirrored(registry, folder.absolute(), releases, constraints=constraints, step=step)
     index = open_registry(str(folder)).simple_url
     names = [f"{one.name} {one.version}" for one in releases]
     if json_wanted:

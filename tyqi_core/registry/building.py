@@ -23,7 +23,7 @@ from tyqi_core.failpoints import hit
 from tyqi_core.registry import layout
 from tyqi_core.registry.catalogue import Catalogue, Release
 from tyqi_core.registry.files import put
-from tyqi_core.registry.folder import Published, RegistryFolder
+from tyqi_core.registry.folder import Published, RegistryFolder, time_text
 from tyqi_core.registry.index_pages import IndexFile, project_files, root_files
 from tyqi_core.registry.listings import Listed, listed, metadata_path
 
@@ -65,9 +65,14 @@ def rebuild(folder: RegistryFolder, advance: Callable[[], None] = lambda: None) 
     write_index(folder.root, index_of(found, libraries(folder.root)), quarantined_of(found))
     hit("registry.indexed")
     put(folder.root / layout.CATALOGUE, catalogue_bytes(catalogue))
-    if find_spec(_SITE):
-        import_module(_SITE).write_site(folder.root, catalogue)
+    write_site(folder.root, catalogue)
     return Built(catalogue, problems)
+
+
+def write_site(root: Path, catalogue: Catalogue) -> None:
+    """Write the website, where its part of the package is there."""
+    if find_spec(_SITE):
+        import_module(_SITE).write_site(root, catalogue)
 
 
 def catalogue_bytes(catalogue: Catalogue) -> bytes:
@@ -165,7 +170,7 @@ def _library(root: Path, path: Path) -> tuple[str, IndexFile]:
         raise RegistryError(error.message, code="DAMAGED") from error
     put(metadata_path(path), metadata)
     stat = path.stat()
-    uploaded = datetime.fromtimestamp(int(stat.st_mtime), UTC).isoformat()
+    uploaded = time_text(datetime.fromtimestamp(stat.st_mtime, UTC))
     file = IndexFile(
         wheel.version,
         path.relative_to(root).as_posix(),

@@ -121,6 +121,18 @@ class RegistryFolder:
             clear_staged(self.root / layout.PACKAGES)
             yield
 
+    @contextmanager
+    def looked_at(self) -> Iterator[None]:
+        """Keep others from changing the folder while it is read, where a lock can be had: not on a read-only disk."""
+        try:
+            with (self.root / layout.LOCK).open("ab"):
+                pass
+        except OSError:
+            yield
+            return
+        with locked(self.root / layout.LOCK):
+            yield
+
     def published(self) -> list[Published]:
         """All releases, by name and then by version, the newest first."""
         found = (release for name in _folders(self.root / layout.PACKAGES) for release in self.releases_of(name.name))
@@ -155,7 +167,7 @@ class RegistryFolder:
         release = Published(wheel.name, wheel.version, layout.release_folder(self.root, wheel.name, wheel.version))
         record = {
             "tyqi_release": FORMAT,
-            "published": datetime.now(UTC).isoformat(timespec="seconds"),
+            "published": time_text(datetime.now(UTC)),
             "key": key,
             "filename": wheel.path.name,
             "sha256": wheel.sha256,
@@ -182,6 +194,11 @@ class RegistryFolder:
             put(release.folder / layout.STATE, as_json(kept))
         else:
             (release.folder / layout.STATE).unlink(missing_ok=True)
+
+
+def time_text(moment: datetime) -> str:
+    """A time in UTC as PEP 700 wants it: ISO 8601, ending with Z."""
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -29,8 +29,12 @@ class Listed:
     metadata_sha256: str
 
 
-def listed(published: Published) -> Listed:
+def listed(published: Published, *, keep: bool = True) -> Listed:
     """The listing of a release: the one that was kept, if the release's files are those it was made of.
+
+    Args:
+        published: the release.
+        keep: write what had to be made; without it nothing is written.
 
     Raises:
         RegistryError: the release is damaged (``DAMAGED``).
@@ -38,8 +42,7 @@ def listed(published: Published) -> Listed:
     made_of = _made_of(published)
     kept = _kept(published)
     if kept.get("made_of") != made_of or not metadata_path(published.wheel_path).exists():
-        kept = _made(published, made_of)
-        put(published.folder / layout.LISTING, as_json(kept))
+        kept = _made(published, made_of, keep=keep)
     release = Release(**{**kept["release"], "nodes": [Listing(**node) for node in kept["release"]["nodes"]]})
     state = published.state
     withdrawn = replace(release, yanked=state.get("yanked", ""), quarantined=state.get("quarantined", ""))
@@ -107,20 +110,26 @@ def _kept(published: Published) -> dict[str, Any]:
         return {}
 
 
-def _made(published: Published, made_of: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the wheel; its metadata is put beside it on the way."""
+def _made(published: Published, made_of: Mapping[str, Any], *, keep: bool) -> dict[str, Any]:
+    """Read the wheel."""
     try:
         wheel = Wheel(published.wheel_path)
         if wheel.sha256 != published.record["sha256"]:
             message = f"{published.wheel_path} is not the file that was published: its SHA-256 is {wheel.sha256}"
             raise RegistryError(message, code="DAMAGED")
+        evidence = published.evidence
+        if evidence.sha256 != wheel.sha256:
+            raise RegistryError(f"{published}: its evidence is about another file", code="DAMAGED")
         metadata = wheel.read(f"{wheel.dist_info}/METADATA")
-        release = release_of(wheel, published.record, published.evidence.tier)
+        release = release_of(wheel, published.record, evidence.tier)
     except UsageError as error:
         raise RegistryError(error.message, code="DAMAGED") from error
-    put(metadata_path(wheel.path), metadata)
     digest = hashlib.sha256(metadata).hexdigest()
-    return {"made_of": made_of, "metadata_sha256": digest, "release": asdict(release)}
+    made = {"made_of": made_of, "metadata_sha256": digest, "release": asdict(release)}
+    if keep:
+        put(metadata_path(wheel.path), metadata)
+        put(published.folder / layout.LISTING, as_json(made))
+    return made
 
 
 def _made_of(published: Published) -> dict[str, Any]:

@@ -6,13 +6,15 @@ this machine; pip is given the nodes as files, so that no other index is asked f
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, distribution, distributions
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -88,7 +90,7 @@ def mirror(
         registry: where the releases are published.
         root: the folder; what it holds already stays.
         releases: what to bring.
-        constraints: files to which pip holds the libraries.
+        constraints: files to which pip holds the libraries; without any they come in the versions installed here.
         step: told what is done next.
 
     Raises:
@@ -98,9 +100,10 @@ def mirror(
     with tempfile.TemporaryDirectory(prefix="tyqi-mirror-") as name, folder.locked():
         wheels = [_fetched(registry, release, Path(name) / "nodes", step) for release in releases]
         step("libraries, by pip download")
-        fetched = _libraries(wheels, Path(name), constraints)
+        fetched = _libraries(wheels, Path(name), constraints or [_as_here(Path(name), releases)])
         for release, wheel in zip(releases, wheels, strict=True):
             _take(registry, folder, release, wheel)
+        _withdraw_alike(registry.catalogue(), folder)
         libraries = [_keep(root, path) for path in fetched]
         step("index and pages")
         built = rebuild(folder)
@@ -109,8 +112,26 @@ def mirror(
 
 def _required(release: Release) -> list[str]:
     """The names that a release requires here, without extras."""
-    lines = [Requirement(line) for line in release.requires]
+    return _names(release.requires)
+
+
+def _names(requires: Iterable[str]) -> list[str]:
+    lines = [Requirement(line) for line in requires]
     return [normalised(one.name) for one in lines if one.marker is None or one.marker.evaluate({"extra": ""})]
+
+
+def _needs(wheel: Path) -> list[str]:
+    return _names(map(str, Wheel(wheel).metadata.get_all("Requires-Dist", [])))
+
+
+def _as_here(scratch: Path, releases: Sequence[Release]) -> Path:
+    """Constraints that hold libraries to what runs here; local suffixes such as ``+cpu`` are on no index."""
+    named = {release.name for release in releases}
+    here = {normalised(str(one.metadata["Name"])): one.version.partition("+")[0] for one in distributions()}
+    lines = [f"{name}=={version}\n" for name, version in sorted(here.items()) if name not in named]
+    path = scratch / "constraints.txt"
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
 
 
 def _fetched(registry: Registry, release: Release, folder: Path, step: Callable[[str], None]) -> Path:
@@ -124,7 +145,9 @@ def _libraries(wheels: Sequence[Path], scratch: Path, constraints: Sequence[Path
     target = scratch / "libraries"
     target.mkdir()
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input", "--quiet"]
-    command += ["--only-binary", ":all:", "--dest", str(target), *_core_options(scratch)]
+    command += ["--only-binary", ":all:", "--dest", str(target)]
+    if any(CORE in _needs(wheel) for wheel in wheels):
+        command += _core_options(scratch)
     for file in constraints:
         command += ["--constraint", str(file)]
     _pip([*command, *map(str, wheels)])
@@ -150,21 +173,12 @@ def _core_source() -> str | None:
         told = distribution(CORE).read_text("direct_url.json")
     except PackageNotFoundError:
         return None
-    url = str((_json(told) or {}).get("url", ""))
+    url = str(json.loads(told).get("url", "")) if told else ""
     return url2pathname(urlsplit(url).path) if url.startswith("file://") else None
-
-
-def _json(text: str | None) -> dict[str, object] | None:
-    import json  # noqa: PLC0415
-
-    body = json.loads(text) if text else None
-    return body if isinstance(body, dict) else None
 
 
 def _isolation() -> list[str]:
     """Build with the tools of this environment where they are there: a mirror may be made without an index at hand."""
-    from importlib.util import find_spec  # noqa: PLC0415
-
     return ["--no-build-isolation"] if find_spec("hatchling") else []
 
 
@@ -177,7 +191,7 @@ def _pip(command: Sequence[str]) -> None:
 
 
 def _take(registry: Registry, folder: RegistryFolder, release: Release, wheel: Path) -> None:
-    """Add a release as the other registry has it; one that is here stays, its state is brought up to date."""
+    """Add a release as the other registry has it; one that is here stays."""
     place = layout.release_folder(folder.root, release.name, release.version)
     if (kept := read_json(place / layout.RELEASE)) is None:
         record = {
@@ -196,8 +210,15 @@ def _take(registry: Registry, folder: RegistryFolder, release: Release, wheel: P
     elif kept.get("sha256") != release.sha256:
         message = f"the mirror holds another {release.name} {release.version} than {registry.location}"
         raise RegistryError(message, code="VERSION_EXISTS", remedy="Mirror into an empty folder.")
-    for how in WITHDRAWALS:
-        folder.withdraw(folder.find(release.name, release.version), how, getattr(release, how))
+
+
+def _withdraw_alike(catalogue: Catalogue, folder: RegistryFolder) -> None:
+    """Withdraw here what was withdrawn there, of older releases too."""
+    there = {(release.name, release.version): release for release in catalogue.releases}
+    for published in folder.published():
+        release = there.get((published.name, published.version))
+        for how in WITHDRAWALS if release else ():
+            folder.withdraw(published, how, getattr(release, how))
 
 
 def _keep(root: Path, path: Path) -> str:

@@ -95,11 +95,13 @@ def last_release(folder: RegistryFolder, name: str, version: str) -> Published |
 
 
 def registry_results(folder: RegistryFolder, wheel: Wheel, *, similar_name: bool = False) -> list[Result]:
-    """What only the registry can judge of a wheel: M04, V01, V02."""
+    """What only the registry can judge: M04, V01, V02; and, whatever evidence says, M01 of a wheel without nodes."""
     previous = last_release(folder, wheel.name, wheel.version)
     names = name_findings(wheel.name, [one.name for one in _newest(folder)], similar_name=similar_name)
     named = Result(NAMES_CHECK, "bronze", "failed" if names else "passed", names)
-    return [named, *version_results(wheel, None if previous is None else Wheel(previous.wheel_path))]
+    empty = Finding("it announces no node that has a valid manifest.", f"{wheel.dist_info}/entry_points.txt")
+    absent = [] if wheel.manifests else [Result("M01", "bronze", "failed", [empty])]
+    return [*absent, named, *version_results(wheel, None if previous is None else Wheel(previous.wheel_path))]
 
 
 def _judged(folder: RegistryFolder, wheel: Wheel, similar_name: bool) -> list[Result]:

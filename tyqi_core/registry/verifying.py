@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from tyqi_core.catalog.wheel import Wheel
 from tyqi_core.conformance.evidence import TIERS, Evidence
 from tyqi_core.errors import Problem, RegistryError, UsageError
 from tyqi_core.registry import layout
-from tyqi_core.registry.building import catalogue_bytes, index_of, index_pages, libraries, quarantined_of
+from tyqi_core.registry.building import catalogue_bytes, index_of, index_pages, libraries, quarantined_of, write_site
 from tyqi_core.registry.catalogue import Catalogue
 from tyqi_core.registry.folder import Published, RegistryFolder
 from tyqi_core.registry.listings import Listed, listed, metadata_path
@@ -41,15 +43,13 @@ def verify(root: Path, advance: Callable[[], None] = lambda: None) -> Verified:
         RegistryError: there is no registry.
     """
     folder = RegistryFolder.open(root)
-    with folder.locked():
-        problems, sound = [], []
+    with folder.looked_at():
+        problems: list[Problem] = []
         releases = folder.published()
         for release in releases:
-            found = list(_release_problems(release))
-            problems += found
-            sound += [] if found else [release]
+            problems += _release_problems(release)
             advance()
-        problems += _page_problems(folder, [listed(release) for release in sound])
+        problems += _page_problems(folder, _shown(releases))
     return Verified(len(releases), problems)
 
 
@@ -73,6 +73,15 @@ def reproduce(release: Published, again: Evidence) -> list[Problem]:
     ]
 
 
+def _shown(releases: Sequence[Published]) -> list[Listed]:
+    """What a build would show."""
+    found = []
+    for release in releases:
+        with suppress(RegistryError):  # told already
+            found.append(listed(release, keep=False))
+    return found
+
+
 def _release_problems(release: Published) -> Iterator[Problem]:
     try:
         yield from _wheel_problems(release)
@@ -89,7 +98,7 @@ def _wheel_problems(release: Published) -> Iterator[Problem]:
     if (wheel.name, wheel.version) != (release.name, release.version):
         yield Problem("MISPLACED", f"{wheel.path.name} lies under {release}.", place)
     copy, metadata = metadata_path(wheel.path), wheel.read(f"{wheel.dist_info}/METADATA")
-    if copy.exists() and copy.read_bytes() != metadata:
+    if _content(copy) != metadata:
         yield Problem("METADATA", f"{copy.name} is not the wheel's own metadata.", place)
     known = {*_KNOWN, wheel.path.name, copy.name}
     for strange in sorted({path.name for path in release.folder.iterdir()} - known):
@@ -111,6 +120,7 @@ def _page_problems(folder: RegistryFolder, found: Sequence[Listed]) -> list[Prob
     index = index_of(found, libraries(folder.root))
     pages = index_pages(index, quarantined_of(found))
     wanted |= {f"{layout.SIMPLE}/{path}": data for path, data in pages.items()}
+    wanted |= _site(folder.root, catalogue)
     present = {path.relative_to(folder.root).as_posix() for path in (folder.root / layout.SIMPLE).rglob("*.*")}
     stale = [path for path, data in wanted.items() if _content(folder.root / path) != data]
     stray = sorted(present - set(wanted))
@@ -119,6 +129,18 @@ def _page_problems(folder: RegistryFolder, found: Sequence[Listed]) -> list[Prob
         *(Problem("STALE", "it does not show what is published.", path, remedy=remedy) for path in stale),
         *(Problem("STRANGE_FILE", "it belongs to no distribution.", path, remedy=remedy) for path in stray),
     ]
+
+
+def _site(root: Path, catalogue: Catalogue) -> dict[str, bytes]:
+    """The files of the website as they would be made now: in another folder, from where the evidence is in sight."""
+    with TemporaryDirectory(prefix="tyqi-verify-") as name:
+        made = Path(name)
+        (made / layout.PACKAGES).symlink_to((root / layout.PACKAGES).absolute(), target_is_directory=True)
+        write_site(made, catalogue)
+        files = [
+            path for path in made.rglob("*") if path.is_file() and layout.PACKAGES not in path.relative_to(made).parts
+        ]
+        return {path.relative_to(made).as_posix(): path.read_bytes() for path in files}
 
 
 def _content(path: Path) -> bytes | None:
