@@ -94,7 +94,14 @@ def _install(groups: list[str]) -> None:
     editable = [part for folder in plugins() for part in ("--editable", str(folder))]
     group_options = [part for group in groups for part in ("--group", group)]
     _check(
-        run(*pip, "--no-build-isolation", "--editable", ".[images,torch,standalone,author,registry]", *editable, *group_options),
+        run(
+            *pip,
+            "--no-build-isolation",
+            "--editable",
+            ".[images,torch,standalone,author,registry]",
+            *editable,
+            *group_options,
+        ),
         "the core and the plugins",
     )
 

@@ -38,7 +38,8 @@ class Animal:
         name: of its kind; the distribution is ``tyqi-node-NAME`` unless ``named`` says otherwise.
         spoilt: what is wrong with it, for the table.
         check: the check that must tell it.
-        mode: the mode of that check; ``upgrade``: it is compared with the good package, as the release before it.
+        mode: the mode of that check; ``upgrade``: it is compared with the good package, as the release before it;
+            ``whole``: all checks are run, so that it can be published.
         outcome: of that check; a warning is shown to whoever publishes and installs.
         also: checks that fail for the same cause.
         top: code at the top of its module.
@@ -51,6 +52,8 @@ class Animal:
         listed: the code of the problem with which ``tyqi nodes`` lists it; empty if its manifest is in order.
         probed: what ``tyqi doctor`` says of its import; empty if the import does no harm.
         fails: the code by which a task of it fails that is executed in process; empty if it is not tried.
+        fails_on_workers: the code by which it fails on workers; empty if it is not tried.
+        runs: what else happens where it is installed all the same.
         installable: whether pip installs it.
         named: its distribution's name, if it is another one.
         version: its distribution's.
@@ -59,7 +62,7 @@ class Animal:
     name: str
     spoilt: str
     check: str
-    mode: Literal["static", "probe", "run", "upgrade"]
+    mode: Literal["static", "probe", "run", "upgrade", "whole"]
     outcome: Literal["failed", "warned"] = "failed"
     also: frozenset[str] = frozenset()
     top: str = ""
@@ -73,6 +76,8 @@ class Animal:
     listed: str = ""
     probed: str = ""
     fails: str = ""
+    fails_on_workers: str = ""
+    runs: str = ""
     installable: bool = True
     named: str = ""
     version: str = VERSION
@@ -98,9 +103,7 @@ class Animal:
         return {
             CODE: f"{self.top}\n{NODES}".replace(_PROCESS, _PROCESS + body) if self.top or body else NODES,
             MANIFEST: manifest_text(**self.manifest),
-            "INFO/METADATA": metadata_text(
-                self.distribution, self.version, requires=self.requires, readme=self.readme
-            ),
+            "INFO/METADATA": metadata_text(self.distribution, self.version, requires=self.requires, readme=self.readme),
         }
 
     def _placed(self, text: str) -> str:
@@ -125,6 +128,7 @@ ANIMALS: Sequence[Animal] = (
         top='raise RuntimeError("this library wants another machine")',
         probed="RuntimeError: this library wants another machine",
         fails="ACTIVATION_FAILED",
+        fails_on_workers="ACTIVATION_FAILED",
     ),
     Animal(
         "exits",
@@ -135,7 +139,15 @@ ANIMALS: Sequence[Animal] = (
         probed="sys.exit(3)",
         fails="ACTIVATION_FAILED",
     ),
-    Animal("dies", "`os._exit` at import", "I03", "probe", top="import os\nos._exit(0)", probed="exit code 0"),
+    Animal(
+        "dies",
+        "`os._exit` at import",
+        "I03",
+        "probe",
+        top="import os\nos._exit(0)",
+        probed="exit code 0",
+        fails_on_workers="QUARANTINED",
+    ),
     Animal(
         "hangs",
         "infinite loop at import",
@@ -167,6 +179,7 @@ ANIMALS: Sequence[Animal] = (
         "P03",
         "static",
         members={"startup.pth": "import sys; sys._started_by_a_plugin = True\n"},
+        runs="its line runs whenever Python starts, and nothing else of it",
     ),
     Animal(
         "phones",
@@ -249,6 +262,7 @@ ANIMALS: Sequence[Animal] = (
         also=frozenset({"T03"}),
         process="return {'image': inputs['image'], 'level': 300.0}\n",
         fails="CONTRACT_VIOLATION",
+        fails_on_workers="CONTRACT_VIOLATION",
     ),
     Animal(
         "dices",

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from animals import Animal
-from made_wheels import make_wheel
+from animals import GOOD, Animal
+from made_wheels import VERSION, make_wheel
 
 from tyqi_core.catalog.wheel import Wheel
 from tyqi_core.conformance import probing
@@ -19,13 +19,13 @@ from tyqi_core.conformance.evidence import Evidence
 from tyqi_core.conformance.run import MODES, conform
 from tyqi_core.conformance.versions import version_results
 
-GOOD_ONE = "the good package"
 PATIENCE_S = 5.0
 _MODES: Mapping[str, Sequence[Mode]] = {
     "static": ("static",),
     "probe": ("static", "probe"),
-    "run": MODES,
+    "run": ("static", "run"),
     "upgrade": ("static",),
+    "whole": MODES,
 }
 
 
@@ -34,7 +34,7 @@ class Examined:
     """What the kit says.
 
     Attributes:
-        evidence: animal -> what is said of it; and of the good package, which is examined whole.
+        evidence: animal -> what is said of it.
         wheels: animal -> its wheel.
         children, files: processes and temporary files that were left behind.
     """
@@ -51,27 +51,23 @@ class Examined:
 
 def examine(animals: Sequence[Animal], folder: Path) -> Examined:
     """Ask the kit about animals, two at a time; imports that do not end are given up soon."""
-    wheels = {animal.name: animal.wheel(folder / animal.name) for animal in animals}
-    wheels[GOOD_ONE] = make_wheel(folder / "good")
-    (temporary := folder / "temporary").mkdir()
+    wheels = {animal.name: animal.wheel(folder / "wheels" / animal.name) for animal in animals}
+    (temporary := folder / "temporary").mkdir(parents=True)
     before = children()
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as two:
         patch.setattr(tempfile, "tempdir", str(temporary))
         patch.setattr(probing, "TIMEOUT_S", PATIENCE_S)
-        asked = {animal.name: two.submit(_examine, animal, wheels) for animal in reversed(animals)}
-        asked[GOOD_ONE] = two.submit(conform, wheels[GOOD_ONE], known={"other.node": "tyqi-node-other"})
+        asked = {animal.name: two.submit(_examine, animal, wheels[animal.name]) for animal in reversed(animals)}
         evidence = {name: answer.result() for name, answer in asked.items()}
     return Examined(evidence, wheels, children() - before, list(temporary.iterdir()))
 
 
-def _examine(animal: Animal, wheels: Mapping[str, Path]) -> Evidence:
-    """What the kit says; of a release after the good one, also what a registry says that holds the good one."""
-    wheel = wheels[animal.name]
+def _examine(animal: Animal, wheel: Path) -> Evidence:
+    """What the kit says; of another release of the good package, also what a registry says that holds the first."""
     evidence = conform(wheel, modes=_MODES[animal.mode], known=animal.known or None)
-    previous = Wheel(wheels[GOOD_ONE])
-    if (animal.distribution, animal.version) <= (previous.name, previous.version):
+    if animal.distribution != GOOD or animal.version == VERSION:
         return evidence
-    own = {result.check: result for result in version_results(Wheel(wheel), previous)}
+    own = {result.check: result for result in version_results(Wheel(wheel), Wheel(make_wheel(wheel.parent)))}
     rest = [result for result in evidence.results if result.check not in own]
     return replace(evidence, results=[*rest, *own.values()])
 

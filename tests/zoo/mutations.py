@@ -1,4 +1,4 @@
-"""Mutations of the good package: what happens to a sound node when its author slips, and the check that must tell it."""
+"""Mutations of the good package: what becomes of a sound node when its author slips, and the check that tells it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ MUTATIONS: Sequence[Animal] = (
     ),
     _mutation("eval_added", "`eval` in the code", "S01", "static", process="ctx.logger.info(eval('inputs'))\n"),
     _mutation("licence_removed", "the licence file is missing", "P01", "static", without=["INFO/licenses/LICENSE"]),
-    _mutation("torch_pinned", "`torch==` among the requirements", "P04", "static", requires=(*REQUIRES, "torch==2.6.0")),
+    _mutation(
+        "torch_pinned", "`torch==` among the requirements", "P04", "static", requires=(*REQUIRES, "torch==2.6.0")
+    ),
     _mutation("pth_added", "a `.pth` in the wheel", "P03", "static", members={"good.pth": "import tyqi_node_good\n"}),
     _mutation(
         "input_written",
