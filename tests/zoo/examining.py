@@ -19,7 +19,7 @@ from tyqi_core.conformance.evidence import Evidence
 from tyqi_core.conformance.run import MODES, conform
 from tyqi_core.conformance.versions import version_results
 
-PATIENCE_S = 5.0
+PATIENCE_S = 10.0
 _MODES: Mapping[str, Sequence[Mode]] = {
     "static": ("static",),
     "probe": ("static", "probe"),
