@@ -62,6 +62,8 @@ def test_nodes_are_listed_and_described(tyqi):
     described = tyqi("nodes", "crack.segment")
     assert described.code == 0
     assert "inputs:" in described.out
+    assert listed["crack.segment"]["capabilities"] == []
+    assert "uses no network, no processes, no files, no native code" in described.out
     unknown = tyqi("nodes", "crack.segmnet")
     assert unknown.code == 2
     assert "crack.segment" in unknown.err

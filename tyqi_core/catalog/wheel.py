@@ -40,7 +40,7 @@ class Wheel:
             name, version, _, _ = parse_wheel_filename(path.name)
             with zipfile.ZipFile(path) as archive:
                 self._infos = {info.filename: info for info in archive.infolist()}
-        except (InvalidWheelFilename, zipfile.BadZipFile, OSError, ValueError) as error:
+        except (InvalidWheelFilename, zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
             remedy = "Build one with 'python -m build --wheel'."
             raise UsageError(f"{path} is no wheel: {error}", code="BAD_WHEEL", remedy=remedy) from error
         self.name = normalised(name)

@@ -192,6 +192,7 @@ def _title(result: Result, title: str) -> str:
     """The title, with what was measured, or why the check was skipped."""
     figures = ", ".join(f"{name} {value:g}" for name, value in result.measured.items())
     reason = result.findings[0].message if result.outcome == "skipped" and result.findings else ""
+    title = title.rstrip(".")
     return f"{title} ({figures or reason})" if figures or reason else title
 
 

@@ -36,6 +36,8 @@ def misfits(wheel: Wheel) -> Iterator[Finding]:
         yield Finding(f"Unpacked it is larger than {LARGEST_UNPACKED} bytes.")
         return
     yield from _odd_entries(members)
+    if f"{wheel.dist_info}/WHEEL" not in wheel.files:
+        yield Finding("There is no WHEEL, so pip does not take it.", f"{wheel.dist_info}/WHEEL")
     if record not in wheel.files:
         yield Finding("There is no RECORD, so nobody can tell whether the wheel is whole.", record)
         return

@@ -15,7 +15,8 @@ from typing import Final
 
 BUILTIN: Final = "builtins"
 UNKNOWN: Final = "?"
-_IMPORTERS: Final = frozenset(("builtins.__import__", "importlib.import_module", "importlib.__import__"))
+_BUILTINS: Final = "builtins.__builtins__"
+IMPORTERS: Final = frozenset(("builtins.__import__", "importlib.import_module", "importlib.__import__"))
 _ENCODINGS: Final = frozenset(("utf-8", "utf-8-sig", "ascii", "us-ascii"))
 
 
@@ -54,6 +55,8 @@ class Source:
                 return _member(self.name_of(value), attribute)
             case ast.Call():
                 return self._name_of_call(node)
+            case ast.Subscript(value=table, slice=ast.Constant(value=str(key))):
+                return self._name_in_table(table, key)
             case _:
                 return ""
 
@@ -69,20 +72,34 @@ class Source:
                 case ast.Name(ctx=ast.Load()) | ast.Attribute(ctx=ast.Load()):
                     if name := self.name_of(node):
                         yield Use(name, node.lineno, called.get(id(node)))
+                case ast.Subscript(ctx=ast.Load()):
+                    if name := self.name_of(node):
+                        yield Use(name, node.lineno, called.get(id(node)))
                 case ast.Call():
                     yield from self._uses_of_call(node, called.get(id(node)))
 
     def _uses_of_call(self, node: ast.Call, outer: ast.Call | None) -> Iterator[Use]:
         if name := self._name_of_call(node):
-            yield Use(name, node.lineno, outer, bare=self.name_of(node.func) in _IMPORTERS)
+            yield Use(name, node.lineno, outer, bare=self.name_of(node.func) in IMPORTERS)
         if isinstance(node.func, ast.Attribute) and not self.name_of(node.func):
             yield Use(f"{UNKNOWN}.{node.func.attr}", node.lineno, node)
+
+    def _name_in_table(self, table: ast.expr, key: str) -> str:
+        """What ``sys.modules["os"]``, ``os.__dict__["system"]`` and ``vars(os)["system"]`` mean."""
+        match table:
+            case ast.Attribute(value=owner, attr="__dict__"):
+                return _member(self.name_of(owner), key)
+            case ast.Call(func=function, args=[owner]) if self.name_of(function) == f"{BUILTIN}.vars":
+                return _member(self.name_of(owner), key)
+            case _:
+                name = self.name_of(table)
+                return key if name == "sys.modules" else _member(name, key) if name == _BUILTINS else ""
 
     def _name_of_call(self, node: ast.Call) -> str:
         """What ``getattr(os, "system")``, ``import_module("os")`` and ``__import__("os")`` mean."""
         function = self.name_of(node.func)
         texts = [_text(argument) for argument in node.args]
-        if function in _IMPORTERS and texts and texts[0]:
+        if function in IMPORTERS and texts and texts[0]:
             return texts[0]
         if function == "builtins.getattr" and len(texts) > 1 and texts[1]:
             return _member(self.name_of(node.args[0]), texts[1])
@@ -126,7 +143,7 @@ def _text(node: ast.AST) -> str:
 
 def _member(owner: str, attribute: str) -> str:
     """``os`` and ``system``: ``os.system``. What no import named is unknown, but for the built-in names themselves."""
-    if not owner or (owner.startswith(f"{BUILTIN}.") and owner not in {"builtins.__builtins__", "builtins.builtins"}):
+    if not owner or (owner.startswith(f"{BUILTIN}.") and owner != _BUILTINS):
         return ""
     return f"{BUILTIN}.{attribute}" if owner.startswith(BUILTIN) else f"{owner}.{attribute}"
 

@@ -11,7 +11,7 @@ from typing import Final
 from tyqi_core.conformance import capabilities
 from tyqi_core.conformance.checks import Warned, check
 from tyqi_core.conformance.evidence import Finding
-from tyqi_core.conformance.sources import BUILTIN, Source, Use, constants, keyword
+from tyqi_core.conformance.sources import BUILTIN, IMPORTERS, UNKNOWN, Source, Use, constants, keyword
 from tyqi_core.conformance.subject import Examined
 
 LONGEST_LITERAL: Final = 2000
@@ -40,6 +40,7 @@ def code_is_plain(wheel: Examined) -> Iterator[Finding | Warned]:
         refused = {(use.line, message) for use in source.uses() if (message := _refused(source, use)) is not None}
         yield from (Finding(message, file, line) for line, message in sorted(refused))
         yield from _literals(source)
+        yield from _built_imports(source, wheel.package)
 
 
 @check(
@@ -182,6 +183,8 @@ def _trusts_remote_code(_: Source, use: Use) -> str | None:
 def _hides(source: Source, use: Use) -> str | None:
     """Names that are put together when the code runs, and data that is unpacked twice."""
     module, _, name = use.name.rpartition(".")
+    if use.name == f"{UNKNOWN}.__subclasses__":
+        return "It looks for classes that no import names (__subclasses__)."
     if name == "*" and module in _SENSITIVE:
         return f"'from {module} import *' hides what of it is used."
     if use.call is None:
@@ -215,6 +218,17 @@ def _literals(source: Source) -> Iterator[Finding]:
             if re.search(rf"[^\s]{{{LONGEST_LITERAL}}}", text):
                 message = f"A text of {len(text)} characters without a space hides what it holds."
                 yield Finding(message, source.file, node.lineno, "Ship data as a file of the package.")
+
+
+def _built_imports(source: Source, package: str) -> Iterator[Warned]:
+    """Imports of modules whose names are not written out; those of the package's own are its own matter."""
+    for node in ast.walk(source.tree):
+        match node:
+            case ast.Call(args=[first, *_]) if source.name_of(node.func) in IMPORTERS and not isinstance(
+                first, ast.Constant
+            ):
+                if not next(constants(first), "").startswith((f"{package}.", ".")):
+                    yield Warned(Finding("It imports a module whose name is put together.", source.file, node.lineno))
 
 
 def _loads_safely(source: Source, call: ast.Call) -> bool:

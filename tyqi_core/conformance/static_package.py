@@ -68,8 +68,7 @@ def urls_are_given(wheel: Examined) -> Iterator[Finding]:
         if not given:
             yield Finding(f"There is no URL of the {what}.", *wheel.header("Project-URL"))
         for url in given:
-            parts = urlsplit(url)
-            if parts.scheme not in {"http", "https"} or "." not in (parts.hostname or ""):
+            if not _is_address(url):
                 yield Finding(f"'{url}' is no URL that a browser opens.", *wheel.header("Project-URL"))
 
 
@@ -159,6 +158,14 @@ def _licences_of_manifests(wheel: Examined, canonical: str | None) -> Iterator[F
 def _project_urls(wheel: Examined) -> Mapping[str, str]:
     pairs = (str(line).partition(",") for line in wheel.metadata.get_all("Project-URL", []))
     return {re.sub(r"[^a-z]", "", label.lower()): url.strip() for label, _, url in pairs}
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and "." in (parts.hostname or "")
 
 
 def _out_of_place(wheel: Examined, name: str) -> str | None:

@@ -23,6 +23,11 @@ def code(text, **more):
         ("exec('x = 1')", "It executes text as code (exec)"),
         ("run = exec\nrun('x = 1')", "It executes text as code (exec)"),
         ("__builtins__.eval('1')", "It evaluates text as code (eval)"),
+        ("__builtins__['exec']('1')", "It executes text as code (exec)"),
+        ("import builtins\nvars(builtins)['eval']('1')", "It evaluates text as code (eval)"),
+        ("import pickle\npickle.__dict__['loads'](b'')", "It unpickles (pickle.loads)"),
+        ("import sys\nsys.modules['pickle'].loads(b'')", "It unpickles (pickle.loads)"),
+        ("().__class__.__base__.__subclasses__()", "It looks for classes that no import names"),
         ("import builtins\ngetattr(builtins, 'ex' + 'ec')('1')", "A name of 'builtins' is put together at run time"),
         ("import builtins as b\ngetattr(b, 'exec')('1')", "It executes text as code (exec)"),
         ("import pickle\npickle.loads(b'')", "It unpickles (pickle.loads)"),
@@ -83,6 +88,14 @@ def test_inline_suppressions_are_ignored(failures, comment):
 )
 def test_code_that_only_looks_like_it_is_no_fault(failures, text):
     assert failures(files=code(text)) == {}
+
+
+def test_an_import_whose_name_is_put_together_is_warned_of(results):
+    found = results(files=code("import importlib\nimportlib.import_module('o' + 's')"))["S01"]
+    assert found.outcome == "warned"
+    assert found.findings[0].line == FIRST + 1
+    own = "import importlib\nimportlib.import_module(f'tyqi_node_good.{name}')"
+    assert results(files=code(own))["S01"].outcome == "passed"
 
 
 @pytest.mark.parametrize("name", ["tyqi_node_good/nodes.pyc", "tyqi_node_good/model.pkl", "tyqi_node_good/inner.whl"])

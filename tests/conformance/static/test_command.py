@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import pytest
 from made_wheels import LICENCE, MANIFEST, NODES, README, make_wheel, manifest_text, picture
 
-from tyqi_core.conformance.evidence import Evidence
+from tyqi_core.conformance.evidence import ALL_MODES, Evidence, Result
+from tyqi_core.conformance.run import checks_of, conform
 
 
 @pytest.fixture
@@ -120,6 +122,36 @@ def test_a_target_that_is_none_is_wrong_usage_with_a_remedy(tyqi, tmp_path, targ
 
 def test_of_an_installed_package_without_a_wheel_it_says_how_to_get_one(tyqi):
     assert "pip download --no-deps tyqi-core==" in tyqi("tyqi-core").stderr
+
+
+@pytest.fixture
+def registry(tmp_path):
+    """A registry that publishes the good wheel, by evidence that every check has passed."""
+    publishing = pytest.importorskip("tyqi_core.registry.publishing")
+    wheel, shelf = make_wheel(tmp_path / "wheels"), tmp_path / "shelf"
+    results = [Result(id_, tier, "passed") for id_, tier in {one.id: one.tier for one in checks_of()}.items()]
+    publishing.publish(shelf, wheel, replace(conform(wheel, modes=["static"]), results=results, modes=ALL_MODES))
+    return str(shelf)
+
+
+def test_a_published_package_is_fetched_from_the_registry(tyqi, registry):
+    answer = tyqi("tyqi-node-good", "--mode", "static", "--json", TYQI_REGISTRY=registry)
+    assert answer.returncode == 0, answer.stderr
+    body = json.loads(answer.stdout)
+    assert body["wheel"] == "tyqi_node_good-1.0.0-py3-none-any.whl"
+    assert [one["outcome"] for one in body["results"] if one["check"] == "M04"] == ["passed"]
+
+
+def test_names_are_compared_with_those_of_the_registry(tyqi, registry, tmp_path):
+    answer = tyqi(make_wheel(tmp_path, "tyqi-node-goods"), "--mode", "static", TYQI_REGISTRY=registry)
+    assert "'tyqi-node-goods' is one edit away from 'tyqi-node-good', which is published." in answer.stdout
+
+
+def test_a_registry_that_cannot_be_read_is_told_and_the_checks_go_on(tyqi, tmp_path):
+    pytest.importorskip("tyqi_core.registry.reading")
+    answer = tyqi(make_wheel(tmp_path), "--mode", "static", TYQI_REGISTRY=str(tmp_path / "gone"))
+    assert answer.returncode == 0
+    assert "names are not compared with those of the registry" in answer.stderr
 
 
 @pytest.mark.slow

@@ -19,4 +19,5 @@ PLUGINS = sorted(path.parent for path in (Path(__file__).parents[3] / "plugins")
 def test_a_plugin_of_this_repository_passes_the_static_checks(plugin, tmp_path):
     project = shutil.copytree(plugin, tmp_path / plugin.name)
     evidence = conform(built(project, tmp_path / "dist"), modes=["static"], known={})
-    assert {one.check: [str(finding) for finding in one.findings] for one in evidence.results if one.findings} == {}
+    told = {one.check: list(map(str, one.findings)) for one in evidence.results if one.outcome in {"failed", "warned"}}
+    assert told == {}

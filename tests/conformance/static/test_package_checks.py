@@ -58,6 +58,7 @@ def test_a_manifest_of_another_licence_is_warned_of(results):
         (["Source, https://github.com/tyq-i/x"], "no URL of the issues"),
         (["Issues, https://github.com/tyq-i/x/issues"], "no URL of the repository"),
         (["Repository, git@github.com:x", "Bug Tracker, https://x.org/issues"], "is no URL that a browser opens"),
+        (["Source, https://[x", "Issues, https://github.com/x"], "is no URL that a browser opens"),
     ],
 )
 def test_a_package_without_its_urls_fails_p02(failures, urls, said):
@@ -113,8 +114,9 @@ def test_a_record_that_does_not_fit_fails_p03(failures, record, said):
     assert failed == {}
 
 
-def test_a_wheel_without_a_record_fails_p03(failures):
-    assert "There is no RECORD" in failures(without=[RECORD])["P03"]
+@pytest.mark.parametrize("name", ["RECORD", "WHEEL"])
+def test_a_wheel_that_lacks_a_file_of_every_wheel_fails_p03(failures, name):
+    assert f"There is no {name}" in failures(without=[f"{dist_info()}/{name}"])["P03"]
 
 
 def test_a_member_that_is_there_twice_fails_p03(tmp_path):

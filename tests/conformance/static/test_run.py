@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+import numpy as np
 import pytest
 from made_wheels import NODES, make_wheel
 
@@ -90,6 +91,25 @@ def test_a_check_with_a_half_in_two_modes_gives_the_worse_of_both(tmp_path, adde
     evidence = conform(make_wheel(tmp_path), modes=["static"])
     (result,) = (one for one in evidence.results if one.check == "M01")
     assert (result.outcome, result.findings[0].message) == ("failed", "The other half.")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_damaged_archive_gives_evidence_or_is_no_wheel(tmp_path, seed):
+    wheel, rng = make_wheel(tmp_path), np.random.default_rng(seed)
+    whole, all_checks = wheel.read_bytes(), len(checks_of(["static"]))
+    for count in (1, 1, 1, 1, 1, 3, 3, 3, 30, 30):
+        data = bytearray(whole)
+        for place, value in zip(rng.integers(len(data), size=count), rng.integers(256, size=count), strict=True):
+            data[place] = value
+        wheel.write_bytes(data)
+        assert number_of_results(wheel) in {all_checks, "BAD_WHEEL"}
+
+
+def number_of_results(wheel):
+    try:
+        return len(conform(wheel, modes=["static"]).results)
+    except UsageError as error:
+        return error.code
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"\x00" * 1000])
