@@ -51,7 +51,6 @@ def variables(home: Path) -> dict[str, str]:
     """The environment variables of a child whose home, caches and temporary files lie in ``home``."""
     folders = {"HOME": home / "home", "USERPROFILE": home / "home", "TMPDIR": home / "tmp", "TEMP": home / "tmp"}
     folders |= {"TYQI_STATE": home / "state", "TYQI_CACHE": home / "cache"}
-    folders["HYPOTHESIS_STORAGE_DIRECTORY"] = home / "tmp" / "hypothesis"  # the checks' own, not the plugin's leavings
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
     kept = {name: os.environ[name] for name in _PASSED if name in os.environ}

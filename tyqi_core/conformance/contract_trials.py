@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, Final
 
 import numpy as np
@@ -99,7 +99,11 @@ def _generate(bench: Bench, warnings: dict[str, Finding]) -> Finding | None:
         missing = "hypothesis is not installed, so inputs were not generated: pip install 'tyqi-core[author]'"
         warnings["hypothesis"] = Finding(missing)
         return None
+    from hypothesis.configuration import set_hypothesis_home_dir  # noqa: PLC0415 - see above
+
     from tyqi_core.conformance.strategies import cases  # noqa: PLC0415 - needs hypothesis
+
+    set_hypothesis_home_dir(Path(gettempdir()) / "tyqi-hypothesis")  # not into the folder of whoever asks
 
     failed: list[Finding] = []
     deadline = time.monotonic() + GENERATING_S
@@ -203,7 +207,7 @@ def batches(bench: Bench) -> Findings:
     for case in _several(bench):
         by_params.setdefault(json.dumps(case.params, sort_keys=True), []).append(case)
     for cases in by_params.values():
-        yield from _batch_differs(bench, [*cases, *reversed(cases)])
+        yield from _batch_differs(bench, [*cases, *cases])
 
 
 def _batch_differs(bench: Bench, cases: list[Case]) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from tyqi_core.errors import UsageError
 
 Findings = Iterator[Finding | Warned | tuple[str, float]]
 
-TIMEOUT_S: Final = 20.0
+TIMEOUT_S: Final = 30.0
 SLOW_S: Final = 2.0
 _MEMORY_MB: Final = 1024
 _TORCH_MEMORY_MB: Final = 4096

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
-from json import dumps  # as it is now: a plugin may replace json's own
+from json import dumps  # bound before a plugin can replace it
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +25,7 @@ from tyqi_core.catalog.manifest import Manifest
 from tyqi_core.conformance.auditing import Audit
 
 Functions = dict[tuple[str, str], Any]
+_write, _exit = os.write, os._exit  # as `dumps`
 
 
 class Noise(io.TextIOBase):
@@ -51,7 +52,7 @@ def main() -> None:
     loaded = sorted(name for name in sys.modules if name.partition(".")[0] in modules)
     tell(answers, {"listed": {"nodes": len(entries), "faults": faults, "loaded": loaded}})
     tell(answers, {"imported": _imported(manifests, modules)})
-    os._exit(0)  # threads and exit handlers that the plugin left behind are none of our business
+    _exit(0)  # threads and exit handlers that the plugin left behind are none of our business
 
 
 def private_output() -> int:
@@ -64,7 +65,7 @@ def private_output() -> int:
 
 def tell(answers: int, document: Any) -> None:
     """Write one document as a line."""
-    os.write(answers, dumps(document).encode() + b"\n")
+    _write(answers, dumps(document).encode() + b"\n")
 
 
 def own_places(modules: list[str]) -> tuple[Path, ...]:

@@ -39,6 +39,8 @@ GROWTH_MB: Final = 8.0
 PROMPT_S: Final = 1.0
 """How long a node may go on that nobody waits for any more."""
 
+_REPEATS: Final = 3
+"""The quickest of so many executions counts: a busy machine is no fault of the node."""
 _STEPS: Final = 4
 _WARM: Final = 50
 _MOST_LINES: Final = 100_000
@@ -161,13 +163,17 @@ def stops(bench: Bench) -> Findings:
     """R03."""
     case = _case(bench)
     plan = bench.prepared(case.params).plan
-    started = time.perf_counter()
-    bench.attempt(case)
-    usual = time.perf_counter() - started
+    usual = min(_seconds(bench, case) for _ in range(_REPEATS))
     yield "usual_s", round(usual, 3)
     if usual > PROMPT_S:  # a quicker one ends by itself before anybody would notice
         yield from _ends_when_cancelled(bench, case, usual)
     yield from _ends_at_its_deadline(bench, plan, case)
+
+
+def _seconds(bench: Bench, case: Case) -> float:
+    started = time.perf_counter()
+    bench.attempt(case)
+    return time.perf_counter() - started
 
 
 def _ends_when_cancelled(bench: Bench, case: Case, usual: float) -> Iterator[Finding]:
@@ -216,7 +222,7 @@ def within_its_means(bench: Bench) -> Findings:
         slot, node, context = bench.enter(prepared)
     try:
         samples = []
-        for _ in range(3):  # the first one warms up
+        for _ in range(1 + _REPEATS):  # the first one warms up
             begun = meter.begin(manifest.reference)
             prepared.executable.run(node, values, context)
             samples.append(meter.end(begun))
@@ -260,20 +266,21 @@ def keeps_its_size(bench: Bench) -> Findings:
 
 def _quickest(bench: Bench) -> Case:
     """A case that it completes quickly: memory that is lost is lost with small inputs too."""
-    tried = []
-    for case in [*bench.working, plain(bench.manifest, BOUNDS[-1])]:
-        started = time.perf_counter()
-        if case is not None and bench.attempt(case).error is None:
-            tried.append((time.perf_counter() - started, case))
-    if not tried:
-        raise NotApplicable("no input is known that it completes, see T01")
-    return min(tried, key=lambda one: one[0])[1]
+    tried: list[Case] = []
+    small = plain(bench.manifest, BOUNDS[-1])
+    if small is not None and bench.attempt(small).error is None:
+        tried.append(small)
+    return min([*_cases(bench), *tried], key=lambda case: _seconds(bench, case))
 
 
 def _case(bench: Bench) -> Case:
+    return _cases(bench)[0]
+
+
+def _cases(bench: Bench) -> list[Case]:
     if not bench.working:
         raise NotApplicable("no input is known that it completes, see T01")
-    return bench.working[0]
+    return bench.working
 
 
 def _digests(bench: Bench, case: Case, result: RunResult) -> dict[str, str]:

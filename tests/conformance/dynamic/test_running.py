@@ -9,7 +9,7 @@ from tyqi_core.conformance.checks import CHECKS, NotApplicable, Warned
 from tyqi_core.conformance.contract_trials import distance
 from tyqi_core.conformance.environment import Installed, installed
 from tyqi_core.conformance.evidence import Finding
-from tyqi_core.conformance.running import CHILD, NOWHERE
+from tyqi_core.conformance.running import CHILD, NOWHERE, try_all
 from tyqi_core.conformance.trials import TRIED, Report, Reports, tried
 
 pytestmark = pytest.mark.slow
@@ -118,7 +118,11 @@ def test_a_good_wheel_passes_every_check(good):
 
 @pytest.mark.needs_plugins
 def test_a_first_party_plugin_passes_every_check(crack_wheel):
+    quick = [
+        check for check in TRIED if check != "R05"
+    ]  # a thousand calls of four nodes: the good wheel stands for them
     with installed(crack_wheel) as place:
+        place.once("trials", lambda: try_all(place, quick))
         found = {check.id: told(check.id, place) for check in CHECKS.values() if check.mode in {"probe", "run"}}
     assert not [(check, texts) for check, texts in found.items() if texts]
 
@@ -132,15 +136,11 @@ def told(check: str, place: Installed) -> list[str]:
     return [str(one) for one in all_told if isinstance(one, (Finding, Warned))]
 
 
-def test_after_uninstalling_it_is_there_again(good):
-    assert told("U01", good) == []
-    assert good.run("-c", "import tyqi_node_good").code == 0
-
-
-def test_a_file_that_stays_after_uninstalling_is_found(good):
+def test_a_file_that_stays_after_uninstalling_is_found_and_the_wheel_is_installed_again(good):
     left = good.site_packages / "tyqi_node_good" / "cache.bin"
     left.write_bytes(b"x")
     assert any("tyqi_node_good/cache.bin" in text for text in told("U01", good))
+    assert good.run("-c", "import tyqi_node_good.nodes").code == 0
     left.unlink()
 
 
