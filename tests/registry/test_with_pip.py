@@ -9,12 +9,16 @@ import threading
 import venv
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 from made_wheels import dist_info, make_wheel, metadata_text
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.registry.conftest import evidence_for, wheel_with
+from tyqi_core.catalog.wheel import Wheel
 from tyqi_core.errors import RegistryError
 from tyqi_core.registry.mirroring import mirror, needed, nodes_of
 from tyqi_core.registry.publishing import publish, quarantine, yank
@@ -159,6 +163,22 @@ def test_a_mirror_is_a_registry_that_verifies_and_can_be_brought_up_to_date(proj
     told = {one.version: one.yanked for one in open_registry(str(stick)).catalogue().releases if one.name == NAME}
     assert told == {"1.0.1": "", "1.0.0": "wrong unit"}
     assert verify(stick).problems == []
+
+
+def test_a_mirror_brings_the_core_that_runs_here_with_what_it_stands_on(project, shelf, tmp_path):
+    wheel = wheel_with(tmp_path / "wheels", NAME, "1.0.1", requires=["tyqi-core>=0.1"])
+    publish(shelf, wheel, evidence_for(wheel))
+    needs = [Requirement(line) for line in metadata.requires("tyqi-core") or ()]
+    named = [one.name for one in needs if one.marker is None or one.marker.evaluate({"extra": "images"})]
+    for name, version in ((name, metadata.version(name)) for name in named):
+        text = metadata_text(name, version, requires=[])
+        make_wheel(tmp_path / "links", name, version, {f"{dist_info(name, version)}/METADATA": text})
+    made = mirrored(shelf, tmp_path / "stick", project)
+    brought = {library.partition(" ")[0] for library in made.libraries}
+    assert brought == {"tyqi-core", *(canonicalize_name(name) for name in named)}
+    (core,) = (tmp_path / "stick" / "libraries" / "tyqi-core").glob("*.whl")
+    assert Wheel(core).version == metadata.version("tyqi-core")
+    assert "tyqi_core/node.py" in Wheel(core).files
 
 
 def test_a_library_that_nobody_has_ends_the_mirror_with_pips_reason(project, shelf, tmp_path):

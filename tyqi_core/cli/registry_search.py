@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -175,7 +176,7 @@ def _tell(release: Release, index: str) -> None:
     click.echo(f"pip install --index-url {index} {release.name}=={release.version}\n")
     for node in release.nodes:
         _tell_node(node)
-    _section("requires", {str(number): line for number, line in enumerate(release.requires, start=1)})
+    click.echo(f"requires: {', '.join(release.requires) or 'nothing'}")
     _section("links", release.urls)
 
 
@@ -191,7 +192,7 @@ def _tell_node(node: Listing) -> None:
 
 
 def _parameter(schema: Mapping[str, Any]) -> str:
-    default = f" [default {schema['default']}]" if "default" in schema else ""
+    default = f" [default {json.dumps(schema['default'])}]" if "default" in schema else ""
     return f"{schema.get('type', 'any')}{default}  {schema.get('description', '')}"
 
 

@@ -74,11 +74,20 @@ def verify(location: str | None, reproduce: str | None, *, json_wanted: bool) ->
 @click.option(
     "--for", "projects", multiple=True, type=existing, required=True, metavar="PROJECT", help="A project file."
 )
+@click.option(
+    "--extra", "extras", multiple=True, default=["images"], show_default=True, help="An extra of tyqi-core to bring."
+)
 @click.option("--constraints", multiple=True, type=existing, help="pip's constraints for libraries.")
 @registry_option
 @as_json
 def mirror(
-    folder: Path, projects: tuple[Path, ...], constraints: tuple[Path, ...], location: str | None, *, json_wanted: bool
+    folder: Path,
+    projects: tuple[Path, ...],
+    extras: tuple[str, ...],
+    constraints: tuple[Path, ...],
+    location: str | None,
+    *,
+    json_wanted: bool,
 ) -> None:
     """Make a registry in FOLDER that holds all nodes of projects and every library that they need.
 
@@ -92,7 +101,7 @@ def mirror(
     releases = needed(registry.catalogue(), [one for project in projects for one in nodes_of(project)])
     with progress_bar("mirror", len(releases) + 2) as advance:
         step = _stepping(advance)
-        made = mirrored(registry, folder.absolute(), releases, constraints=constraints, step=step)
+        made = mirrored(registry, folder.absolute(), releases, extras=extras, constraints=constraints, step=step)
     index = open_registry(str(folder)).simple_url
     names = [f"{one.name} {one.version}" for one in releases]
     if json_wanted:

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+import tyqi_core.conformance.versions  # noqa: F401 - pages tell the titles of its checks
 from tyqi_core.catalog.wheel import Wheel
 from tyqi_core.errors import Problem, RegistryError, UsageError
 from tyqi_core.failpoints import hit

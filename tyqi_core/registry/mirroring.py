@@ -34,6 +34,8 @@ from tyqi_core.registry.reading import Registry
 from tyqi_core.registry.searching import offered, offering
 
 CORE = "tyqi-core"
+EXTRAS = ("images",)
+"""Without it the core reads no picture files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ def mirror(
     root: Path,
     releases: Sequence[Release],
     *,
+    extras: Sequence[str] = EXTRAS,
     constraints: Sequence[Path] = (),
     step: Callable[[str], None] = lambda _: None,
 ) -> Mirrored:
@@ -90,6 +93,7 @@ def mirror(
         registry: where the releases are published.
         root: the folder; what it holds already stays.
         releases: what to bring.
+        extras: extras of tyqi-core that are brought as well, if the releases need it.
         constraints: files to which pip holds the libraries; without any they come in the versions installed here.
         step: told what is done next.
 
@@ -100,7 +104,7 @@ def mirror(
     with tempfile.TemporaryDirectory(prefix="tyqi-mirror-") as name, folder.locked():
         wheels = [_fetched(registry, release, Path(name) / "nodes", step) for release in releases]
         step("libraries, by pip download")
-        fetched = _libraries(wheels, Path(name), constraints or [_as_here(Path(name), releases)])
+        fetched = _libraries(wheels, Path(name), extras, constraints or [_as_here(Path(name), releases)])
         for release, wheel in zip(releases, wheels, strict=True):
             _take(registry, folder, release, wheel)
         _withdraw_alike(registry.catalogue(), folder)
@@ -140,14 +144,14 @@ def _fetched(registry: Registry, release: Release, folder: Path, step: Callable[
     return registry.download(release, folder)
 
 
-def _libraries(wheels: Sequence[Path], scratch: Path, constraints: Sequence[Path]) -> list[Path]:
+def _libraries(wheels: Sequence[Path], scratch: Path, extras: Sequence[str], constraints: Sequence[Path]) -> list[Path]:
     """The wheels of everything that the nodes' wheels depend on."""
     target = scratch / "libraries"
     target.mkdir()
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input", "--quiet"]
     command += ["--only-binary", ":all:", "--dest", str(target)]
     if any(CORE in _needs(wheel) for wheel in wheels):
-        command += _core_options(scratch)
+        command += [*_core_options(scratch), f"{CORE}[{','.join(extras)}]"]
     for file in constraints:
         command += ["--constraint", str(file)]
     _pip([*command, *map(str, wheels)])
@@ -174,7 +178,8 @@ def _core_source() -> str | None:
     except PackageNotFoundError:
         return None
     url = str(json.loads(told).get("url", "")) if told else ""
-    return url2pathname(urlsplit(url).path) if url.startswith("file://") else None
+    path = url2pathname(urlsplit(url).path) if url.startswith("file://") else ""
+    return path if path and Path(path).exists() else None
 
 
 def _isolation() -> list[str]:

@@ -24,6 +24,9 @@ _WEIGHTS: Final = (8, 5, 4, 2, 1)
 """Of a word found in the id, the title, the tags, the category, the description."""
 
 
+_OF_NO_TYPE: Final = frozenset({"description", "required", "default"})
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """What is looked for; what is empty does not matter, everything else must hold.
@@ -78,6 +81,7 @@ class Finder:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._types: dict[PortType, int] = {}
+        self._seen: dict[str, int] = {}
         self._entries = [self._entry(Hit(node, release)) for release in offered(catalogue) for node in release.nodes]
 
     def find(self, query: Query) -> list[Hit]:
@@ -102,7 +106,14 @@ class Finder:
         )
 
     def _numbers(self, ports: Iterable[Mapping[str, Any]]) -> frozenset[int]:
-        return frozenset(self._types.setdefault(_type(port), len(self._types)) for port in ports)
+        return frozenset(self._number(port) for port in ports)
+
+    def _number(self, port: Mapping[str, Any]) -> int:
+        """The number of a port's type; a declaration that was seen before is not parsed again."""
+        text = repr({key: value for key, value in port.items() if key not in _OF_NO_TYPE})
+        if text not in self._seen:
+            self._seen[text] = self._types.setdefault(_type(port), len(self._types))
+        return self._seen[text]
 
     def _type_conditions(self, query: Query) -> Iterator[_Condition]:
         for given in query.inputs:
