@@ -14,7 +14,7 @@ from typing import Any
 
 import tyqi_core
 
-REPOSITORY = Path(tyqi_core.__file__).parents[1]
+CORE = Path(tyqi_core.__file__).parent
 PATIENCE_S = 120.0
 PROJECT = """\
 tyqi: 1
@@ -59,8 +59,9 @@ class Place:
         _link_packages(site)
         work = folder / "work"
         work.mkdir()
-        own = {"PYTHONPATH": str(REPOSITORY), "TYQI_STATE": str(work / "state"), "TYQI_CACHE": str(folder / "cache")}
-        return cls(python, site, work, {**os.environ, **own})
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TYQI_"))}
+        own = {"TYQI_STATE": str(work / "state"), "TYQI_CACHE": str(folder / "cache")}
+        return cls(python, site, work, {**ours, **own})
 
     def install(self, *wheels: Path) -> Answer:
         """Install wheels as a user does who asks nobody, with pip."""
@@ -101,11 +102,16 @@ class Place:
 
 
 def _link_packages(site: Path) -> None:
-    for item in Path(sysconfig.get_path("purelib")).iterdir():
-        if not item.name.startswith(("tyqi_node_", "_tyqi_node_", "__editable__", "tyqi_core", "_tyqi_core")) or (
-            item.name.startswith("tyqi_core-") and item.suffix == ".dist-info"
-        ):
+    """Everything but plugins; the core as it is imported here, from site-packages or from its repository."""
+    left_out = ("tyqi_node_", "_tyqi_node_", "__editable__", "_editable_impl_", CORE.name)
+    packages = Path(sysconfig.get_path("purelib"))
+    for item in packages.iterdir():
+        if not item.name.startswith(left_out) or item.match("tyqi_core-*.dist-info"):
             (site / item.name).symlink_to(item)
+    if CORE.parent == packages:
+        (site / CORE.name).symlink_to(CORE)
+    else:
+        (site / "core.pth").write_text(f"{CORE.parent}\n", encoding="utf-8")
 
 
 def _ended(done: subprocess.CompletedProcess[str]) -> Answer:
