@@ -134,7 +134,7 @@ def _installed_version(name: str) -> str:
 def _registry() -> str:
     from tyqi_core.settings import Settings
 
-    return str(getattr(Settings.load(), "registry", ""))
+    return Settings.load().registry
 
 
 def _known() -> Mapping[str, str] | None:

@@ -17,7 +17,7 @@ from tyqi_core.errors import TyqiError
 
 MODES: Final[tuple[Mode, ...]] = ("static", "probe", "run")
 MODULES: Final[Mapping[Mode, Sequence[str]]] = {
-    "static": ("static_manifest", "static_package", "static_readme", "static_code"),
+    "static": ("static_manifest", "static_package", "static_readme", "static_code", "versions"),
     "probe": ("probing",),
     "run": ("running",),
 }

@@ -14,6 +14,7 @@ from made_wheels import LICENCE, MANIFEST, NODES, README, make_wheel, manifest_t
 
 from tyqi_core.conformance.evidence import ALL_MODES, Evidence, Result
 from tyqi_core.conformance.run import checks_of, conform
+from tyqi_core.registry.publishing import publish
 
 
 @pytest.fixture
@@ -127,10 +128,9 @@ def test_of_an_installed_package_without_a_wheel_it_says_how_to_get_one(tyqi):
 @pytest.fixture
 def registry(tmp_path):
     """A registry that publishes the good wheel, by evidence that every check has passed."""
-    publishing = pytest.importorskip("tyqi_core.registry.publishing")
     wheel, shelf = make_wheel(tmp_path / "wheels"), tmp_path / "shelf"
     results = [Result(id_, tier, "passed") for id_, tier in {one.id: one.tier for one in checks_of()}.items()]
-    publishing.publish(shelf, wheel, replace(conform(wheel, modes=["static"]), results=results, modes=ALL_MODES))
+    publish(shelf, wheel, replace(conform(wheel, modes=["static"]), results=results, modes=ALL_MODES))
     return str(shelf)
 
 
@@ -148,7 +148,6 @@ def test_names_are_compared_with_those_of_the_registry(tyqi, registry, tmp_path)
 
 
 def test_a_registry_that_cannot_be_read_is_told_and_the_checks_go_on(tyqi, tmp_path):
-    pytest.importorskip("tyqi_core.registry.reading")
     answer = tyqi(make_wheel(tmp_path), "--mode", "static", TYQI_REGISTRY=str(tmp_path / "gone"))
     assert answer.returncode == 0
     assert "names are not compared with those of the registry" in answer.stderr
