@@ -161,6 +161,17 @@ def test_a_wheel_that_is_not_what_was_published_is_left_out_and_told(put, shelf)
     assert not (shelf / "simple" / release.name).exists()
 
 
+def test_a_library_that_carries_others_within_it_is_listed_with_its_own_metadata(put, shelf):
+    put()
+    inner = {"leaf/_vendor/inner-1.0.dist-info/METADATA": "Name: inner\nVersion: 1.0\n"}
+    make_wheel(shelf / "libraries" / "leaf", "leaf", "1.5", inner)
+    build(shelf)
+    (link,) = anchors(shelf, "leaf")
+    copy = next((shelf / "libraries" / "leaf").glob("*.metadata"))
+    assert "Name: leaf" in copy.read_text()
+    assert link["data-core-metadata"] == f"sha256={hashlib.sha256(copy.read_bytes()).hexdigest()}"
+
+
 def test_what_is_no_registry_is_not_built(tmp_path):
     with pytest.raises(RegistryError, match="NO_REGISTRY"):
         build(tmp_path)

@@ -11,7 +11,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from made_wheels import make_wheel
+from made_wheels import dist_info, make_wheel, metadata_text
 
 from tests.registry.conftest import evidence_for, result_of, wheel_with
 from tyqi_core.catalog.wheel import Wheel
@@ -80,6 +80,14 @@ def test_a_wheel_without_nodes_is_refused_whatever_its_evidence_says(shelf, tmp_
     with pytest.raises(PublishRefused, match="no node that has a valid manifest") as refusal:
         publish(shelf, path, evidence_for(path))
     assert codes(refusal) == ["M01"]
+
+
+def test_a_wheel_whose_metadata_says_another_version_is_refused(shelf, tmp_path):
+    text = metadata_text(version="1.0.1")
+    path = make_wheel(tmp_path, files={f"{dist_info()}/METADATA": text})
+    with pytest.raises(PublishRefused, match=r"says version 1\.0\.1, its name 1\.0\.0") as refusal:
+        publish(shelf, path, evidence_for(path))
+    assert codes(refusal) == ["M03"]
 
 
 def test_evidence_about_another_file_is_refused(shelf, tmp_path):

@@ -84,6 +84,14 @@ def test_words_are_all_found_and_where_they_stand_tells_the_order():
     assert ids(words=["crack", "nothing"]) == []
 
 
+def test_of_two_majors_the_newer_one_comes_first():
+    found = search(CATALOGUE, Query(category="segmentation", outputs=[type_named("mask")]))
+    assert [(hit.node.id, hit.node.version) for hit in found] == [
+        ("crack.segment", "2.0.0"),
+        ("crack.segment", "1.0.0"),
+    ]
+
+
 def test_filters_hold_together():
     assert ids(category="anomaly", tier="gold", device="cpu") == ["anomaly.grade", "anomaly.map"]
     assert ids(tag="crack") == ["crack.segment"]

@@ -79,9 +79,12 @@ class Wheel:
 
     @cached_property
     def dist_info(self) -> str:
-        """Its metadata folder, ``tyqi_node_crack-1.0.0.dist-info``; empty if it has none."""
-        found = {name.split("/", 1)[0] for name in self._infos if name.endswith(".dist-info/METADATA")}
-        return min(found) if found else ""
+        """Its metadata folder, ``tyqi_node_crack-1.0.0.dist-info``; empty if it has none.
+
+        Code that it carries within it may have such folders too, deeper down.
+        """
+        folders = (name.removesuffix("/METADATA") for name in self._infos if name.endswith(".dist-info/METADATA"))
+        return min((folder for folder in folders if "/" not in folder), default="")
 
     @cached_property
     def metadata(self) -> Message:

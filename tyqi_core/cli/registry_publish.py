@@ -94,7 +94,10 @@ def yank(name: str, version: str, reason: str | None, location: str | None, *, u
 def quarantine(
     name: str, version: str, reason: str | None, location: str | None, *, undo: bool, json_wanted: bool
 ) -> None:
-    """Keep a release from being installed or scheduled any more. Nothing is deleted, and everybody sees why."""
+    """Keep a release from being installed any more. Nothing is deleted, and everybody sees why.
+
+    Where it is installed already, tyqi doctor says so.
+    """
     from tyqi_core.registry.publishing import quarantine as withdrawn
 
     said, folder = _reason(reason, undo=undo), folder_named(location)

@@ -6,11 +6,12 @@ is judged here and added to the evidence: names (M04), and the changes against t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from packaging.utils import canonicalize_version
 from packaging.version import Version
 
 from tyqi_core.catalog.wheel import Wheel
@@ -79,7 +80,7 @@ def yank(root: Path, name: str, version: str, reason: str) -> None:
 
 
 def quarantine(root: Path, name: str, version: str, reason: str) -> None:
-    """Keep a release from being installed or scheduled any more, deleting nothing; an empty reason undoes it.
+    """Keep a release from being installed any more, deleting nothing; an empty reason undoes it.
 
     Raises:
         RegistryError: there is no such release.
@@ -95,13 +96,24 @@ def last_release(folder: RegistryFolder, name: str, version: str) -> Published |
 
 
 def registry_results(folder: RegistryFolder, wheel: Wheel, *, similar_name: bool = False) -> list[Result]:
-    """What only the registry can judge: M04, V01, V02; and, whatever evidence says, M01 of a wheel without nodes."""
+    """What only the registry can judge: M04, V01, V02; and what it cannot take, whatever the evidence says."""
     previous = last_release(folder, wheel.name, wheel.version)
     names = name_findings(wheel.name, [one.name for one in _newest(folder)], similar_name=similar_name)
     named = Result(NAMES_CHECK, "bronze", "failed" if names else "passed", names)
-    empty = Finding("it announces no node that has a valid manifest.", f"{wheel.dist_info}/entry_points.txt")
-    absent = [] if wheel.manifests else [Result("M01", "bronze", "failed", [empty])]
-    return [*absent, named, *version_results(wheel, None if previous is None else Wheel(previous.wheel_path))]
+    return [*_unusable(wheel), named, *version_results(wheel, None if previous is None else Wheel(previous.wheel_path))]
+
+
+def _unusable(wheel: Wheel) -> Iterator[Result]:
+    """What no evidence can make good: pip or the catalogue could do nothing with such a wheel."""
+    if not wheel.manifests:
+        finding = Finding("it announces no node that has a valid manifest.", f"{wheel.dist_info}/entry_points.txt")
+        yield Result("M01", "bronze", "failed", [finding])
+    told = str(wheel.metadata["Version"])
+    if not told or canonicalize_version(told) != canonicalize_version(wheel.version):
+        message = f"its metadata says version {told}, its name {wheel.version}; pip refuses such a wheel."
+        yield Result(
+            "M03", "bronze", "failed", [Finding(message, f"{wheel.dist_info}/METADATA", remedy="Build it anew.")]
+        )
 
 
 def _judged(folder: RegistryFolder, wheel: Wheel, similar_name: bool) -> list[Result]:

@@ -85,7 +85,7 @@ class Finder:
         self._entries = [self._entry(Hit(node, release)) for release in offered(catalogue) for node in release.nodes]
 
     def find(self, query: Query) -> list[Hit]:
-        """The nodes that fit, the best first: by where words are found, then by tier, then by id and version."""
+        """The nodes that fit, the best first: by where words stand, then by tier, by id, and the newest major first."""
         words = [word.lower() for word in query.words]
         conditions = [*_plain_conditions(query), *self._type_conditions(query)]
         scored = ((_score(entry, words), entry.hit) for entry in self._entries if all(one(entry) for one in conditions))
@@ -252,9 +252,9 @@ def _plain_conditions(query: Query) -> Iterator[_Condition]:
         yield lambda entry: entry.hit.release.tier in tiers
 
 
-def _order(scored: tuple[int, Hit]) -> tuple[int, int, str, str]:
+def _order(scored: tuple[int, Hit]) -> tuple[int, int, str, int]:
     score, hit = scored
-    return -score, -TIERS.index(hit.release.tier), hit.node.id, hit.node.version
+    return -score, -TIERS.index(hit.release.tier), hit.node.id, -major_of(hit.node)
 
 
 def _score(entry: _Entry, words: Sequence[str]) -> int:
