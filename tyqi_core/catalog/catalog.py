@@ -151,7 +151,7 @@ class Catalog:
         asked = _REFERENCE.fullmatch(reference)
         if asked is None:
             raise self._no_reference(reference)
-        claims = self._by_id.get(asked["id"], [])
+        claims = _owners(self._by_id.get(asked["id"], []))
         if not claims:
             raise self._unknown(asked["id"])
         offered = [claim for claim in claims if not self._is_off(claim)]
@@ -259,6 +259,11 @@ def isolated_error(manifest: Manifest) -> CatalogError:
     )
     remedy = "Run the project on workers: 'tyqi up', then 'tyqi submit PROJECT --wait'."
     return CatalogError(message, code="ISOLATED", remedy=remedy)
+
+
+def _owners(claims: Sequence[Discovered]) -> Sequence[Discovered]:
+    """Those whose namespace it is; of an id that only others claim, they."""
+    return [claim for claim in claims if claim.origin.owned] or claims
 
 
 def _grouped(nodes: Iterable[Discovered]) -> dict[str, list[Discovered]]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MANIFEST_SUFFIX = ".node.yaml"
 _MAJOR_SUFFIX = re.compile(r"\.v([1-9][0-9]*)")
+_OWNER = re.compile(r"tyqi[-_.]+node[-_.]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,11 @@ class Origin:
     def id(self) -> str:
         """The node's id."""
         return f"{self.namespace}.{self.name}"
+
+    @property
+    def owned(self) -> bool:
+        """Whether the namespace is the distribution's own: it is called ``tyqi-node-NAME``."""
+        return _OWNER.match(self.distribution) is not None
 
 
 @dataclass(slots=True)

@@ -208,7 +208,10 @@ def _broken(origin: Origin, code: str, message: str, remedy: str | None = None) 
 
 
 def _without_rivals(found: list[Discovered]) -> list[Discovered]:
-    """Nobody wins where a name is claimed twice: all who claim it are broken, each told of the others."""
+    """Where a name is claimed twice, all who claim it are broken, each told of the others.
+
+    A namespace belongs to ``tyqi-node-NAME``: its nodes are not harmed by what packages called otherwise claim.
+    """
     by_id: dict[str, list[Discovered]] = defaultdict(list)
     for node in found:
         by_id[node.origin.id].append(node)
@@ -219,8 +222,8 @@ def _with_rivals_told(node: Discovered, claims: list[Discovered]) -> Discovered:
     others = [claim for claim in claims if claim is not node and _collide(claim, node)]
     if not others:
         return node
-    owners = sorted({f"{other.origin.distribution} {other.origin.distribution_version}" for other in others})
-    message = f"the name '{node.origin.id}' is claimed by {', '.join(owners)} as well."
+    rivals = sorted({f"{other.origin.distribution} {other.origin.distribution_version}" for other in others})
+    message = f"the name '{node.origin.id}' is claimed by {', '.join(rivals)} as well."
     remedy = "Uninstall one of them."
     if all(other.origin.distribution == node.origin.distribution for other in others):
         message = f"{node.origin.distribution} announces '{node.origin.id}' with this major version more than once."
@@ -229,9 +232,12 @@ def _with_rivals_told(node: Discovered, claims: list[Discovered]) -> Discovered:
     return replace(node, problems=(*node.problems, problem))
 
 
-def _collide(one: Discovered, other: Discovered) -> bool:
-    """Two majors of a node may stand side by side, but only if one distribution ships both."""
-    if one.origin.distribution != other.origin.distribution:
-        return True
-    majors = [node.manifest.major if node.manifest else node.origin.major for node in (one, other)]
+def _collide(one: Discovered, node: Discovered) -> bool:
+    """Whether ``one`` stands in the way of ``node``.
+
+    Two majors of a node may stand side by side, but only if one distribution ships both.
+    """
+    if one.origin.distribution != node.origin.distribution:
+        return one.origin.owned
+    majors = [claim.manifest.major if claim.manifest else claim.origin.major for claim in (one, node)]
     return majors[0] == majors[1]

@@ -5,10 +5,10 @@ Called as ``python -m tyqi_core.catalog.probe_child ANSWER MEMORY_MB``, the node
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
+from json import dumps, load  # as they are now: a plugin may replace json's own
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,13 @@ from tyqi_core.errors import CatalogError
 def main() -> None:
     """Import the node that standard input describes."""
     answer, memory_mb = Path(sys.argv[1]), int(sys.argv[2])
-    question = json.load(sys.stdin)
+    question = load(sys.stdin)
     manifest = Manifest.build(question["body"], Origin(**question["origin"]), Path(question["path"]))
     _limit(memory_mb)
     started = time.perf_counter()
     fault = _fault(manifest)
     verdict = {"ok": not fault, "reason": fault, "seconds": time.perf_counter() - started, "peak_mb": _peak_mb()}
-    answer.write_text(json.dumps(verdict), encoding="utf-8")
+    answer.write_text(dumps(verdict), encoding="utf-8")
     os._exit(0)  # threads and exit handlers that the plugin left behind are none of our business
 
 

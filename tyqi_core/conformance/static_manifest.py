@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -231,11 +230,14 @@ def _identity(wheel: Examined, one: Declared) -> Iterator[Finding]:
 
 
 def _claimed_twice(wheel: Examined) -> Iterator[Finding]:
-    claims = Counter((one.node.origin.id, _major(one)) for one in wheel.declared)
-    for (node, major), count in claims.items():
-        if count > 1:
-            message = f"'{node}' is announced {count} times with the major version {major}."
-            yield Finding(message, wheel.entry_points_file, remedy="Remove one entry point, or give it another major.")
+    claims: dict[tuple[str, int | None], list[Declared]] = {}
+    for one in wheel.declared:
+        claims.setdefault((one.node.origin.id, _major(one)), []).append(one)
+    for (node, major), claimants in claims.items():
+        if len(claimants) > 1:
+            message = f"'{node}' is announced {len(claimants)} times with the major version {major}."
+            remedy = "Remove one entry point, or give it another major."
+            yield Finding(message, wheel.entry_points_file, _announced_at(wheel, claimants[-1]), remedy)
 
 
 def _major(one: Declared) -> int | None:
