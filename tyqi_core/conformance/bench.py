@@ -15,7 +15,7 @@ import numpy as np
 from tyqi_core.catalog.catalog import Catalog
 from tyqi_core.catalog.manifest import Manifest
 from tyqi_core.conformance.evidence import Finding
-from tyqi_core.conformance.inputs import Case, boundary, examples, plain, takes_any_params
+from tyqi_core.conformance.inputs import Case, boundary, examples, plain
 from tyqi_core.errors import InputError, TyqiError
 from tyqi_core.node import Node
 from tyqi_core.protocol.codecs import digest, encode_any, sha256
@@ -163,17 +163,26 @@ class Bench:
         except InputError:
             return []
 
+    @property
+    def quick(self) -> bool:
+        """Whether it is declared short, so that it may be executed often."""
+        return self.manifest.resources.duration == "short"
+
     @cached_property
-    def working(self) -> list[Case]:
-        """Cases that the node completes: its examples first, then at most four made-up ones.
+    def completed(self) -> list[Tried]:
+        """Executions that it completed, each case once: its examples first, then at most four made-up ones.
 
         Of a node that is not short its first example alone.
         """
         made_up = [plain(self.manifest), plain(self.manifest, (33, 47)), *boundary(self.manifest)]
         cases = [case for case in made_up if case is not None][:4]
-        if self.examples and not takes_any_params(self.manifest):  # each execution may take minutes
-            return [case for case in self.examples[:1] if self.attempt(case).error is None]
-        return [case for case in (*self.examples, *cases) if self.attempt(case).error is None]
+        chosen = [*self.examples, *cases] if self.quick or not self.examples else self.examples[:1]
+        return [tried for tried in map(self.attempt, chosen) if tried.error is None]
+
+    @property
+    def working(self) -> list[Case]:
+        """The cases of :attr:`completed`."""
+        return [tried.case for tried in self.completed]
 
     def finding(self, tried: Tried, message: str = "") -> Finding:
         """A failure, with the plugin's line that raised it."""
