@@ -108,6 +108,8 @@ class RegistryFolder:
             strange = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
         except OSError as error:
             raise unusable(root, error) from error
+        if (root / layout.DESCRIPTION).exists():  # another process was quicker; it writes this file first
+            return cls.open(root)
         if strange:
             message = f"{root} is no registry and not empty: there is {strange[0]}"
             raise RegistryError(message, code="NO_REGISTRY", remedy="Name an empty folder.")
