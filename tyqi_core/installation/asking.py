@@ -62,10 +62,9 @@ def asked_for(word: str) -> Asked:
 
 
 def _full(name: str) -> str:
-    if not name.startswith(PREFIX):
-        name = name.partition(".")[0]  # of a node's id
-    plain = normalised(name)
-    return plain if plain.startswith(PREFIX) else PREFIX + plain
+    if (plain := normalised(name)).startswith(PREFIX):
+        return plain
+    return PREFIX + normalised(name.partition(".")[0])  # a node's id says its plugin
 
 
 def _bad_name(word: str) -> UsageError:
