@@ -136,6 +136,13 @@ def told(check: str, place: Installed) -> list[str]:
     return [str(one) for one in all_told if isinstance(one, (Finding, Warned))]
 
 
+def test_a_process_that_does_not_even_begin_fails_all_that_was_asked_of_it(good):
+    items = [("T01", "good.brighten@1"), ("T02", "good.brighten@1")]
+    lost = tried(lambda given: good.talk("-c", "import os; os._exit(5)", given=given, patience_s=20), items)
+    assert lost.of.keys() == set(items)
+    assert all("ended with exit code 5" in report.findings[0].message for report in lost.of.values())
+
+
 def test_a_file_that_stays_after_uninstalling_is_found_and_the_wheel_is_installed_again(good):
     left = good.site_packages / "tyqi_node_good" / "cache.bin"
     left.write_bytes(b"x")
