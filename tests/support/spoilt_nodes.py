@@ -46,6 +46,7 @@ BODIES = {
     "exits_on_black": "if not inputs['image'].any():\n sys.exit(3)\nreturn brighter(inputs)",
     "breaks_on_lines": "np.zeros(2)[min(2, 1 + (inputs['image'].shape[1] == 1))]\nreturn brighter(inputs)",
     "no_number": "return brighter(inputs) | {'level': float('nan') if inputs['image'].max() == 0 else 1.0}",
+    "shy": "if 'tyqi_core.worker' in sys.modules:\n raise RuntimeError('not on workers')\nreturn brighter(inputs)",
     "counts": "self.n = getattr(self, 'n', -1) + 1\nreturn brighter(inputs) | {'level': float(self.n % 200)}",
     "writes_input": "image = inputs['image']\nif image.flags.writeable:\n image[0, 0] = 7\nreturn brighter(inputs)",
     "half_done": "if getattr(self, 'busy', False):\n raise RuntimeError('busy')\nself.busy = True\n"

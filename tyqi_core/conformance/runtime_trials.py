@@ -59,12 +59,12 @@ def celery_task(bench: Bench) -> Findings:
 
     from tyqi_core.runtime.distributed.broker import task_name  # noqa: PLC0415 - see above
 
+    case = _case(bench)
     app = find_app("tyqi_core.worker")  # as `celery -A` does; nothing connects
     manifest, name = bench.manifest, task_name(bench.manifest.id)
     if name not in app.tasks:
         yield Finding(f"there is no Celery task {name}")
         return
-    case = _case(bench)
     queue = bench.prepared(case.params).plan.tasks[TASK].queue
     if queue != manifest.queue:
         yield Finding(f"its tasks go to the queue {queue}, its resources say {manifest.queue}")

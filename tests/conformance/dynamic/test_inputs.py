@@ -141,3 +141,15 @@ def test_generating_raises_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         of_schema({"type": "object", "properties": {"a": {"type": "integer", "minimum": 0.5}}}).validate()
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_parameters_of_a_node_that_is_not_short_stay_those_of_its_example(data):
+    tried = manifest(
+        params={"steps": {"type": "integer", "minimum": 1, "maximum": 100_000, "default": 1200}},
+        examples=[{"inputs": {"image": "examples/wall.png"}, "params": {"steps": 2}}],
+        resources={"duration": "heavy"},
+    )
+    assert {case.params["steps"] for case in inputs.boundary(tried)} == {2}
+    assert data.draw(cases(tried)).params == {"steps": 2}
