@@ -14,7 +14,6 @@ from listings import all_passed
 from tyqi_core.errors import TyqiError
 from tyqi_core.registry.sending import send
 
-publishing = pytest.importorskip("tyqi_core.registry.publishing")
 LIMIT_S = 120
 
 

@@ -64,9 +64,9 @@ def serve(
 
 
 def _folder(given: Path | None) -> Path:
-    from tyqi_core.settings import Settings
+    from tyqi_core.cli.registry import folder_named
 
-    folder = given or Path(str(getattr(Settings.load(), "registry", "")) or ".")
+    folder = folder_named(None if given is None else str(given))
     if not (folder / DESCRIPTION).is_file():
         remedy = "Name its folder: --registry, TYQI_REGISTRY, or 'registry' in tyqi.toml."
         raise UsageError(f"{folder} is no registry", code="NO_REGISTRY", remedy=remedy)

@@ -13,7 +13,9 @@
 ``libraries/NAME/``                             in a mirror: wheels of what the nodes depend on, each with its
                                                 ``.metadata``; in the index for pip, but not in the catalogue
 ``simple/``                                     made of the above: PEP 503 pages and PEP 691 documents for pip
-``catalogue.json``, ``index.html``, ``nodes/``  made of the above: the catalogue and the website
+``catalogue.json``, ``index.html``, ``nodes/``  made of the above: the catalogue and the website, with
+                                                ``catalogue.js`` and ``site/`` for it
+``.keys.json``                                  SHA-256 of the keys for publishing over HTTP; never served
 ``.lock``                                       held by whoever changes the folder
 ==============================================  ================================================================
 
