@@ -53,10 +53,12 @@ def open_catalog(settings: Settings | None = None, *, cache: bool = True) -> Cat
     """
     from tyqi_core.installation.advising import advice
     from tyqi_core.installation.isolated import isolated_nodes
+    from tyqi_core.installation.quarantine import quarantine
 
     settings = settings or Settings.load()
     isolated = isolated_nodes(settings.state, cache=cache)
-    return Catalog.load(cache=cache, isolated=isolated, advice=advice(settings.registry))
+    withdrawn = quarantine(settings.registry)
+    return Catalog.load(cache=cache, isolated=isolated, advice=advice(settings.registry), quarantine=withdrawn)
 
 
 def load_project(path: str | Path, *, params: Mapping[str, Any] | None = None, catalog: Catalog | None = None) -> Plan:

@@ -57,6 +57,19 @@ def test_a_disabled_plugin_is_off_with_all_its_nodes_and_told_by_doctor(host, re
     assert host.state_of("plugged.tell") == "enabled"
 
 
+def test_a_plugin_that_was_quarantined_since_is_in_no_new_run_until_that_is_taken_back(host, registry):
+    registry.add("locked")
+    host.tyqi("install", "locked", "--yes")
+    file = project(host, "locked.tell")
+    host.tyqi("run", file, "--input", "x=x.json")
+    registry.change("locked", "1.0.0", quarantined="leaks")
+    assert host.state_of("locked.tell") == "broken"
+    for command in (("validate", file), ("run", file, "--input", "x=x.json"), ("submit", file, "--input", "x=x.json")):
+        assert "is quarantined: leaks" in host.tyqi(*command, code=2).err
+    registry.change("locked", "1.0.0", quarantined="")
+    host.tyqi("run", file, "--input", "x=x.json")
+
+
 def test_switching_imports_no_plugin(host, registry):
     registry.add("deadly", source="import os\n\nos._exit(7)\n")
     host.tyqi("install", "deadly", "--yes", code=1)

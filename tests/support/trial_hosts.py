@@ -17,7 +17,7 @@ from made_wheels import dist_info, make_wheel, manifest_text, metadata_path, met
 
 from tyqi_core.catalog.wheel import Wheel
 from tyqi_core.registry.catalogue import Catalogue, Listing, Release
-from tyqi_core.registry.layout import CATALOGUE, DESCRIPTION, LIBRARIES, SIMPLE, release_folder
+from tyqi_core.registry.layout import CATALOGUE, DESCRIPTION, LIBRARIES, SIMPLE, STATE, release_folder
 
 REPOSITORY = Path(__file__).parents[2]
 NUMBER: Mapping[str, Any] = {"type": "json", "schema": {"type": "number"}, "description": "A number (1)"}
@@ -112,6 +112,7 @@ class RegistryOfTests:
         """Yank or quarantine a release."""
         named = f"tyqi-node-{word}", version
         self._releases = [replace(one, **state) if (one.name, one.version) == named else one for one in self._releases]
+        (release_folder(self.root, *named) / STATE).write_text(json.dumps(state), encoding="utf-8")
         self._write()
 
     def _write(self) -> None:

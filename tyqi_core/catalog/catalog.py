@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import RLock
 from typing import TYPE_CHECKING, Literal
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # a manifest's and a node's module are loaded when the first 
 State = Literal["registered", "enabled", "activated", "isolated", "broken"]
 Advice = Callable[[str, bool], str | None]
 """Reference of a node that is not installed, and whether its plugin is, -> how to get it, if that is known."""
+Quarantine = Callable[[str, str], str]
+"""Normalised name and version of a distribution -> why its nodes must not be used; empty if they may."""
 
 _REFERENCE = re.compile(r"(?P<id>[a-z0-9][a-z0-9_]*\.[a-z][a-z0-9_]*)(?:@(?P<major>0|[1-9][0-9]{0,8}))?")
 
@@ -97,6 +99,7 @@ class Catalog:
         disabled: Collection[str] | None = None,
         isolated: Iterable[Discovered] = (),
         advice: Advice | None = None,
+        quarantine: Quarantine | None = None,
     ) -> Catalog:
         """The nodes that are installed in this environment. None of their code is imported, nothing is raised.
 
@@ -106,8 +109,11 @@ class Catalog:
                 ``tyqi disable`` has switched off here.
             isolated: nodes of isolated environments; what is installed here goes before them.
             advice: how to get a node that is not installed.
+            quarantine: why nodes of a plugin must not be used; they count as broken.
         """
         nodes = _beside(load_nodes(cache=cache), isolated)
+        if quarantine is not None:
+            nodes = _without_quarantined(nodes, quarantine)
         return cls(nodes, disabled=disabled_here() if disabled is None else disabled, advice=advice)
 
     @classmethod
@@ -281,6 +287,24 @@ def _beside(own: list[Discovered], isolated: Iterable[Discovered]) -> list[Disco
         if _major(node) not in map(_major, rivals):
             found.append(node)
     return found
+
+
+def _without_quarantined(nodes: list[Discovered], quarantine: Quarantine) -> list[Discovered]:
+    """The nodes; those of quarantined plugins with the reason as what is wrong with them."""
+    from tyqi_core.catalog.discovery import normalised  # noqa: PLC0415 - of no use with a warm index and no registry
+
+    plugins = {(node.origin.distribution, node.origin.distribution_version) for node in nodes}
+    reasons = {plugin: quarantine(normalised(plugin[0]), plugin[1]) for plugin in plugins}
+    return [_told(node, reasons[node.origin.distribution, node.origin.distribution_version]) for node in nodes]
+
+
+def _told(node: Discovered, reason: str) -> Discovered:
+    if not reason:
+        return node
+    short = node.origin.namespace.replace("_", "-")
+    message = f"{node.origin.distribution} {node.origin.distribution_version} is quarantined: {reason}."
+    problem = Problem("QUARANTINED", message, str(node.path or ""), remedy=f"tyqi upgrade {short}")
+    return replace(node, problems=(*node.problems, problem))
 
 
 def _major(node: Discovered) -> int | None:
