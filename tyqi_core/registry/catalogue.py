@@ -51,7 +51,7 @@ class Release:
         requires_python, requires: what pip is told; ``requires`` are PEP 508 lines.
         tier: what its evidence proves.
         capabilities: declared: ``network``, ``subprocess``, ``files``, ``native``.
-        yanked, quarantined: the reason, empty if it is not. A quarantined release is not installed, and no new run uses it.
+        yanked, quarantined: the reason, empty if it is not. A quarantined release is not installed, and in no new run.
         nodes: what it ships.
         readme: rendered and sanitised HTML of its README.
     """
