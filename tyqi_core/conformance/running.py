@@ -114,7 +114,7 @@ _trial(
 _trial(
     "T07",
     "silver",
-    "process_batch gives what process gives for each item.",
+    "process_batch gives what process gives for each item, within 0.1%.",
     "Whether tasks are batched depends on what else waits.",
     "Pad and mask so that items of a batch do not meet; return one answer or one exception for each, in order.",
 )
