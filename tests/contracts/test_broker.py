@@ -162,7 +162,7 @@ class TestWorkers:
 
     def test_many_threads_publish_through_one_publisher(self, bench: Bench):
         with ThreadPoolExecutor(8) as threads:
-            list(threads.map(lambda number: bench.note(f"{number}a", f"{number}b"), range(40)))
+            list(threads.map(lambda number: bench.note_when_it_can(f"{number}a", f"{number}b"), range(40)))
         with working(bench.worker()) as worker:
             worker.until_told(*(f"{number}{letter}" for number in range(40) for letter in "ab"))
 

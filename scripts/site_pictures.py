@@ -1,4 +1,4 @@
-"""Take the pictures of docs/registry-site.md: ``.venv/bin/python scripts/pictures.py [REGISTRY]``.
+"""Take the pictures of docs/registry-site.md: ``.venv/bin/python scripts/site_pictures.py [REGISTRY]``.
 
 A registry's site (default: ``registry/``, after ``scripts/registry.py``) is opened in the machine's Chromium.
 """
