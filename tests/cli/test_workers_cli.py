@@ -342,7 +342,8 @@ def test_a_killed_up_leaves_no_process_and_its_runs_go_on_at_the_next_which_ctrl
     second = start("up", "--concurrency", "1", **QUICK)
     second.until("Ready for runs")
     told = story(own, run_id)
-    assert (told["status"], told["tasks"]["T1"]["deaths"]) == ("completed", 1)
+    assert told["status"] == "completed"
+    assert told["tasks"]["T1"].get("deaths", 0) <= 1  # 0: the store went with it, and its last second, the claim's, too
     assert second.end(signal.SIGINT) == 0
     assert processes(own) == []
     assert not (own.folder / "state" / "up.json").exists()

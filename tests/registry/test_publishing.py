@@ -243,6 +243,18 @@ def test_a_publisher_that_is_killed_leaves_a_whole_registry(publisher, put, shel
     assert list((shelf / "packages").glob(".*")) == []
 
 
+def test_pages_do_not_depend_on_which_checks_were_imported_first(publisher, shelf):
+    assert publisher("tyqi-node-alder").communicate()[1] == ""
+    imports = "import sys, tyqi_core.conformance.running, pathlib; from tyqi_core.registry.verifying import verify"
+    looked = subprocess.run(
+        [sys.executable, "-c", f"{imports}; print(verify(pathlib.Path(sys.argv[1])).problems)", shelf],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert looked.stdout.strip() == "[]"
+
+
 def test_publishers_at_the_same_time_take_turns(publisher, shelf):
     names = [f"tyqi-node-{name}" for name in ("alder", "birch", "cedar", "maple")]
     started = [publisher(name) for name in names]

@@ -41,10 +41,9 @@ def evidence_part(release: Release, body: Mapping[str, Any] | None, address: Cal
 
 @cache
 def known_checks() -> Mapping[str, Check]:
-    """All checks of the kit, for their titles."""
-    if find_spec(_KIT):
-        import_module(_KIT).checks_of()
-    return CHECKS
+    """The kit's checks by id, for their titles; of one with a half in two modes always the first."""
+    found = import_module(_KIT).checks_of() if find_spec(_KIT) else CHECKS.values()
+    return {check.id: check for check in reversed(list(found))}
 
 
 def _summary(evidence: Evidence, address: str) -> Html:

@@ -111,7 +111,7 @@ def _fields(part: Any) -> dict[str, Any]:
 def _maker(title: str) -> bytes:
     """Stands for everything but the node that a page depends on: the code, the style, the words for the checks."""
     sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    checks = [f"{name} {check.title}".encode() for name, check in known_checks().items()]
+    checks = sorted(f"{name} {check.title}".encode() for name, check in known_checks().items())
     return hashlib.sha256(b"|".join([title.encode(), asset(STYLE).encode(), *sources, *checks])).digest()
 
 
