@@ -48,8 +48,10 @@ UNDAUNTED = Patience(grace_s=20.0, backoff_s=0.05, longest_backoff_s=0.5, deaths
 SETTLED = frozenset({"task.completed", "task.skipped"})
 ENDS = frozenset({"run.completed", "run.failed", "run.cancelled"})
 PREFIX = b"tyqi:{s0}:"
-LASTING = (b"tyqi:plan:", PREFIX + b"hist", b"_kombu.")
-"""What is kept beyond the runs: their plans, how long nodes take; and what Celery keeps where it is the broker too."""
+LASTING = (b"tyqi:plan:", PREFIX + b"hist", b"_kombu.", b"unacked")
+"""What is kept beyond the runs: their plans, how long nodes take; and what Celery keeps where it is the broker too: its
+queues, and messages that a consumer had whose connection broke, which it gives to others a minute later.
+"""
 
 Server = RedisServer | RabbitServer
 
