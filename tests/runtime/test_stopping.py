@@ -79,7 +79,7 @@ def test_a_run_cancelled_at_any_moment_is_resumed_to_its_end(run, tmp_path):
         run_id = run.start(interrupted(tmp_path))
         time.sleep(moment_ms / 1000)
         stopped = run.cancel(run_id, grace=0.0 if moment_ms % 3 else 5.0)
-        if stopped.status != "completed":
+        if stopped.status != "completed" and stopped.events:  # without any, it was stopped before it was accepted
             assert completed(run.resume(run_id))["both"] == [1, [0, 1, 2]]
 
 

@@ -135,7 +135,7 @@ class InProcessRuntime:
         """Stop runs: nothing new starts, nodes that ask are told, and after ``grace`` seconds the rest is given up.
 
         All are told before any is waited for: else one would begin what another has just left. What was given up is
-        held, so that the runs can be resumed.
+        held, so that the runs can be resumed. A run whose inputs were not accepted yet ends without a record.
         """
         runs = {run_id: run for run_id in run_ids if (run := self._runs.get(run_id)) is not None}
         for run_id, run in runs.items():
