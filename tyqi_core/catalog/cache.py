@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,17 +40,31 @@ def environment_key(*facts: str) -> str:
 
 def read_cache(name: str) -> Any:
     """The JSON value kept under ``name``; ``None`` when there is none that can be trusted."""
+    return read_parts(name)[0]
+
+
+def read_parts(name: str) -> tuple[Any, list[bytes]]:
+    """The JSON value kept under ``name`` and its further parts; ``None`` when there is none that can be trusted."""
     try:
         checksum, _, text = (cache_folder() / name).read_bytes().partition(b"\n")
-        return json.loads(text) if checksum == _checksum(text) else None
+        if checksum != _checksum(text):
+            return None, []
+        value, *parts = text.split(b"\n")
+        return json.loads(value), parts
     except (OSError, ValueError, RuntimeError, RecursionError):
-        return None
+        return None, []
 
 
-def write_cache(name: str, value: Any) -> bool:
-    """Keep a JSON value under ``name``; says whether that was possible."""
+def write_cache(name: str, value: Any, parts: Iterable[bytes] = ()) -> bool:
+    """Keep a JSON value under ``name``; says whether that was possible.
+
+    Args:
+        name: the file's name.
+        value: what is decoded whenever the file is read.
+        parts: what is not: JSON of its own, each in one line, for a reader who needs one of many.
+    """
     try:
-        text = json.dumps(value, separators=(",", ":")).encode()
+        text = b"\n".join([json.dumps(value, separators=(",", ":")).encode(), *parts])
         folder = cache_folder()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _replace(folder / name, _checksum(text) + b"\n" + text)

@@ -303,7 +303,7 @@ def _told(node: Discovered, reason: str) -> Discovered:
         return node
     short = node.origin.namespace.replace("_", "-")
     message = f"{node.origin.distribution} {node.origin.distribution_version} is quarantined: {reason}."
-    problem = Problem("QUARANTINED", message, str(node.path or ""), remedy=f"tyqi upgrade {short}")
+    problem = Problem("QUARANTINED", message, node.file or "", remedy=f"tyqi upgrade {short}")
     return replace(node, problems=(*node.problems, problem))
 
 
@@ -312,4 +312,4 @@ def _major(node: Discovered) -> int | None:
 
 
 def _in_memory(manifest: Manifest) -> Discovered:
-    return Discovered(manifest.origin, manifest.path, dict(manifest.body), _manifest=manifest)
+    return Discovered.valid(manifest)

@@ -6,10 +6,11 @@ index pays for manifests only when it looks at one.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tyqi_core.catalog.environment import Stamp
 from tyqi_core.errors import Problem
@@ -45,6 +46,8 @@ class Origin:
     @property
     def name(self) -> str:
         """The local id without a major version."""
+        if "." not in self.local_id:  # nearly all, and asked for each node of every list
+            return self.local_id
         return _MAJOR_SUFFIX.split(self.local_id)[0]
 
     @property
@@ -70,28 +73,39 @@ class Discovered:
 
     Attributes:
         origin: who announces it, under which name.
-        path: the manifest's file, if there is one.
-        body: the manifest's content, if it is valid.
+        file: the manifest's file, if there is one.
+        content: what the manifest says, if it is valid, as JSON. It is decoded when somebody asks for it.
         problems: why the node cannot be used; empty for one that can.
         package: the top-level package that was located because no file list names the manifest, else empty.
         watched: the files that this result was read from, as they were at that time.
     """
 
     origin: Origin
-    path: Path | None = None
-    body: dict[str, Any] | None = None
+    file: str | None = None
+    content: bytes | None = None
     problems: tuple[Problem, ...] = ()
     package: str = ""
     watched: tuple[tuple[str, Stamp | None], ...] = ()
     _manifest: Manifest | None = field(default=None, repr=False, compare=False)
 
+    @classmethod
+    def valid(cls, manifest: Manifest, watched: tuple[tuple[str, Stamp | None], ...] = ()) -> Discovered:
+        """A node without problems."""
+        content = json.dumps(manifest.body, separators=(",", ":")).encode()
+        return cls(manifest.origin, str(manifest.path), content, watched=watched, _manifest=manifest)
+
+    @property
+    def path(self) -> Path | None:
+        """The manifest's file, if there is one."""
+        return Path(self.file) if self.file else None
+
     @property
     def manifest(self) -> Manifest | None:
         """The manifest, built at first use; ``None`` for a node with problems."""
-        if self.problems or self.body is None or self.path is None:
+        if self.problems or self.content is None or self.file is None:
             return None
         if self._manifest is None:
             from tyqi_core.catalog.manifest import Manifest  # noqa: PLC0415 - see the module's docstring
 
-            self._manifest = Manifest.build(self.body, self.origin, self.path)
+            self._manifest = Manifest.build(json.loads(self.content), self.origin, Path(self.file))
         return self._manifest

@@ -11,6 +11,7 @@ problems.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -95,7 +96,7 @@ class _Distribution:
             return node
         message = f"{self.name} is installed more than once in one folder: {', '.join(self.rivals)}."
         remedy = f"pip uninstall {self.name}, until none is left, and install it again."
-        problem = Problem("DUPLICATE_DISTRIBUTION", message, str(node.path or ""), remedy=remedy)
+        problem = Problem("DUPLICATE_DISTRIBUTION", message, node.file or "", remedy=remedy)
         return replace(node, problems=(*node.problems, problem))
 
 
@@ -121,7 +122,7 @@ def _distribution(place: MetadataFolder) -> _Distribution | None:
     if place.entry_points is None:
         return None
     path = Path(place.path)
-    watched = tuple((str(file), stamp_of(file)) for file in (path / "METADATA", path / "PKG-INFO", path / "RECORD"))
+    watched = _stamps(place.path)  # before reading: a change from now on is noticed
     try:
         text = (path / "entry_points.txt").read_text(encoding="utf-8")
         if GROUP not in text:
@@ -135,6 +136,14 @@ def _distribution(place: MetadataFolder) -> _Distribution | None:
     return _Distribution(
         distribution, name or guess[0], version or (guess[1] if len(guess) > 1 else "0"), text, watched
     )
+
+
+def _stamps(place: str) -> tuple[tuple[str, Stamp | None], ...]:
+    """The files of a distribution's metadata that decide on its nodes, beside the entry points."""
+    found = {name: stamp_of(f"{place}{os.sep}{name}") for name in ("RECORD", "METADATA")}
+    if not (found["METADATA"] and found["METADATA"][2]):  # then the older form is read
+        found["PKG-INFO"] = stamp_of(f"{place}{os.sep}PKG-INFO")
+    return tuple((f"{place}{os.sep}{name}", stamp) for name, stamp in found.items())
 
 
 def _entry_points(text: str) -> Iterator[tuple[str, str]]:
@@ -199,8 +208,8 @@ def _read(origin: Origin, path: Path) -> Discovered:
     try:
         manifest = Manifest.read(path, origin)
     except InvalidManifest as error:
-        return Discovered(origin, path, problems=tuple(error.problems), watched=watched)
-    return Discovered(origin, path, dict(manifest.body), watched=watched, _manifest=manifest)
+        return Discovered(origin, str(path), problems=tuple(error.problems), watched=watched)
+    return Discovered.valid(manifest, watched)
 
 
 def _broken(origin: Origin, code: str, message: str, remedy: str | None = None) -> Discovered:
@@ -228,7 +237,7 @@ def _with_rivals_told(node: Discovered, claims: list[Discovered]) -> Discovered:
     if all(other.origin.distribution == node.origin.distribution for other in others):
         message = f"{node.origin.distribution} announces '{node.origin.id}' with this major version more than once."
         remedy = "The plugin's author removes one entry point."
-    problem = Problem("DUPLICATE_ID", message, str(node.path or ""), remedy=remedy)
+    problem = Problem("DUPLICATE_ID", message, node.file or "", remedy=remedy)
     return replace(node, problems=(*node.problems, problem))
 
 

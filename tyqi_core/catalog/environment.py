@@ -7,14 +7,18 @@ compares the same facts with those it was built from. What discovery can see, th
 from __future__ import annotations
 
 import hashlib
+import marshal
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 Stamp = tuple[int, int, int, int]
 """Modification time, change time (nanoseconds), size and inode. Any rewrite of a file changes at least one of them."""
 
+_WITHOUT_REFERENCES = 2
+"""The version of ``marshal`` that writes the same bytes for equal values, whichever objects they share."""
 _METADATA_ENDINGS = (".dist-info", ".egg-info")
 
 
@@ -27,8 +31,7 @@ def stamp_of(path: str | os.PathLike[str]) -> Stamp | None:
     return (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
 
 
-@dataclass(frozen=True, slots=True)
-class MetadataFolder:
+class MetadataFolder(NamedTuple):
     """A ``*.dist-info`` or ``*.egg-info`` folder, and whether it has entry points at all."""
 
     path: str
@@ -72,8 +75,8 @@ class Environment:
     @property
     def fingerprint(self) -> str:
         """Differs whenever a distribution was added, removed or replaced, or the search path is another one."""
-        facts = [(folder.path, sorted(map(_facts, folder.metadata))) for folder in self.folders]
-        return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()
+        facts = [(folder.path, list(map(tuple, folder.metadata))) for folder in self.folders]
+        return hashlib.sha256(marshal.dumps(facts, _WITHOUT_REFERENCES)).hexdigest()
 
     @property
     def stamps(self) -> Iterable[Stamp]:
@@ -94,18 +97,14 @@ class Environment:
         ]
 
 
-def _facts(metadata: MetadataFolder) -> tuple[str, str, str]:
-    return (metadata.path, str(metadata.stamp), str(metadata.entry_points))
-
-
 def _folder(path: str) -> Folder:
     try:
         with os.scandir(path) as entries:
-            names = frozenset(entry.name for entry in entries)
+            paths = {entry.name: entry.path for entry in entries}
     except (OSError, ValueError):
         return Folder(path, frozenset(), ())
-    metadata = tuple(_metadata(os.path.join(path, name)) for name in sorted(names) if _is_metadata(name))  # noqa: PTH118
-    return Folder(path, names, metadata)
+    metadata = tuple(_metadata(paths[name]) for name in sorted(filter(_is_metadata, paths)))
+    return Folder(path, frozenset(paths), metadata)
 
 
 def _is_metadata(name: str) -> bool:
@@ -114,4 +113,4 @@ def _is_metadata(name: str) -> bool:
 
 
 def _metadata(path: str) -> MetadataFolder:
-    return MetadataFolder(path, stamp_of(path), stamp_of(os.path.join(path, "entry_points.txt")))  # noqa: PTH118
+    return MetadataFolder(path, stamp_of(path), stamp_of(f"{path}{os.sep}entry_points.txt"))

@@ -11,16 +11,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, astuple
-from pathlib import Path
 from typing import Any
 
 import tyqi_core
-from tyqi_core.catalog.cache import environment_key, prune_cache, read_cache, write_cache
+from tyqi_core.catalog.cache import environment_key, prune_cache, read_parts, write_cache
 from tyqi_core.catalog.discovered import Discovered, Origin
-from tyqi_core.catalog.environment import Environment, Stamp, stamp_of
+from tyqi_core.catalog.environment import Environment, stamp_of
 from tyqi_core.errors import Problem
 
-FORMAT = 2
+FORMAT = 3
 _COARSEST_CLOCK_NS = 2_000_000_000
 """FAT keeps times to two seconds; other file systems are finer."""
 _KEPT_PER_ENVIRONMENT = 8
@@ -63,11 +62,11 @@ def _kind(environment: Environment) -> str:
 
 
 def _read(environment: Environment) -> list[Discovered] | None:
-    kept = read_cache(_file_name(environment))
+    kept, contents = read_parts(_file_name(environment))
     try:
         if not _still_true(kept, environment):
             return None
-        return [_node(record) for record in kept["nodes"]]
+        return [_node(record, content) for record, content in zip(kept["nodes"], contents, strict=True)]
     except (KeyError, TypeError, ValueError, AttributeError):
         return None  # written by some other version of this module
 
@@ -77,13 +76,9 @@ def _still_true(kept: Any, environment: Environment) -> bool:
         isinstance(kept, dict)
         and kept["format"] == FORMAT
         and kept["environment"] == environment.fingerprint
-        and all(_same(stamp_of(path), stamp) for path, stamp in kept["watched"].items())
+        and all(stamp_of(path) == (stamp and tuple(stamp)) for path, stamp in kept["watched"].items())
         and all(environment.holders(package) == holders for package, holders in kept["packages"].items())
     )
-
-
-def _same(now: Stamp | None, then: list[int] | None) -> bool:
-    return now == (None if then is None else tuple(then))
 
 
 def _too_fresh(environment: Environment, nodes: list[Discovered], started: int) -> bool:
@@ -101,7 +96,7 @@ def _write(environment: Environment, nodes: list[Discovered]) -> None:
         "watched": {path: stamp for node in nodes for path, stamp in node.watched},
         "nodes": [_record(node) for node in nodes],
     }
-    if write_cache(_file_name(environment), index):
+    if write_cache(_file_name(environment), index, [node.content or b"" for node in nodes]):
         kept = _KEPT_PER_ENVIRONMENT if environment.own else _ISOLATED_KEPT
         prune_cache(f"{_kind(environment)}-{environment_key()}-*.json", kept)
 
@@ -109,16 +104,15 @@ def _write(environment: Environment, nodes: list[Discovered]) -> None:
 def _record(node: Discovered) -> dict[str, Any]:
     return {
         "origin": astuple(node.origin),
-        "path": str(node.path) if node.path else None,
-        "body": node.body,
+        "file": node.file,
         "problems": [asdict(problem) for problem in node.problems],
     }
 
 
-def _node(record: dict[str, Any]) -> Discovered:
+def _node(record: dict[str, Any], content: bytes) -> Discovered:
     return Discovered(
         origin=Origin(*record["origin"]),
-        path=Path(record["path"]) if record["path"] else None,
-        body=record["body"],
+        file=record["file"],
+        content=content or None,
         problems=tuple(Problem(**problem) for problem in record["problems"]),
     )

@@ -133,5 +133,5 @@ class Wheel:
         try:
             manifest = Manifest.parse(self.read(file), file, **parts)
         except InvalidManifest as error:
-            return Discovered(origin, Path(file), problems=tuple(error.problems))
-        return Discovered(origin, Path(file), dict(manifest.body))
+            return Discovered(origin, file, problems=tuple(error.problems))
+        return Discovered.valid(manifest)
