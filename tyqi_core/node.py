@@ -19,12 +19,14 @@ A typed function serves too, see :func:`node`.
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from tyqi_core.errors import TaskCancelled
+
+if TYPE_CHECKING:
+    import logging
 
 Inputs = Mapping[str, Any]
 """Port name -> value. Arrays are read-only; an optional port that nothing feeds holds its default or ``None``."""
@@ -111,13 +113,19 @@ class Node:
         """Release what ``setup`` took. Called on an orderly end only."""
 
 
+def _logger() -> logging.Logger:
+    import logging  # noqa: PLC0415 - a few milliseconds that who only lists nodes need not pay
+
+    return logging.getLogger("tyqi.node")
+
+
 @dataclass(slots=True)
 class LocalContext:
     """A plain :class:`Context`: what the in-process runtime hands out, and what an author's own tests may use."""
 
     params: Mapping[str, Any] = field(default_factory=dict)
     device: str = "cpu"
-    logger: logging.Logger = field(default_factory=lambda: logging.getLogger("tyqi.node"))
+    logger: logging.Logger = field(default_factory=_logger)
     effect_key: str = ""
     cancelled: bool = False
     on_progress: Callable[[float, str], None] | None = None

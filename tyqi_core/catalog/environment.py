@@ -6,8 +6,6 @@ compares the same facts with those it was built from. What discovery can see, th
 
 from __future__ import annotations
 
-import hashlib
-import marshal
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -17,8 +15,6 @@ from typing import NamedTuple
 Stamp = tuple[int, int, int, int]
 """Modification time, change time (nanoseconds), size and inode. Any rewrite of a file changes at least one of them."""
 
-_WITHOUT_REFERENCES = 2
-"""The version of ``marshal`` that writes the same bytes for equal values, whichever objects they share."""
 _METADATA_ENDINGS = (".dist-info", ".egg-info")
 
 
@@ -73,14 +69,13 @@ class Environment:
         return [folder.path for folder in self.folders]
 
     @property
-    def fingerprint(self) -> str:
-        """Differs whenever a distribution was added, removed or replaced, or the search path is another one."""
-        facts = [(folder.path, list(map(tuple, folder.metadata))) for folder in self.folders]
-        return hashlib.sha256(marshal.dumps(facts, _WITHOUT_REFERENCES)).hexdigest()
+    def facts(self) -> list[tuple[str, list[tuple[object, ...]]]]:
+        """Differ whenever a distribution was added, removed or replaced, or the search path is another one."""
+        return [(folder.path, list(map(tuple, folder.metadata))) for folder in self.folders]
 
     @property
     def stamps(self) -> Iterable[Stamp]:
-        """All stamps that the fingerprint is made of."""
+        """All stamps among the facts."""
         metadata = (entry for folder in self.folders for entry in folder.metadata)
         return (stamp for entry in metadata for stamp in (entry.stamp, entry.entry_points) if stamp)
 

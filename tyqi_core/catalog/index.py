@@ -8,18 +8,22 @@ tell such a change from the next one.
 
 from __future__ import annotations
 
+import hashlib
+import marshal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple
 from typing import Any
 
 import tyqi_core
 from tyqi_core.catalog.cache import environment_key, prune_cache, read_parts, write_cache
 from tyqi_core.catalog.discovered import Discovered, Origin
-from tyqi_core.catalog.environment import Environment, stamp_of
+from tyqi_core.catalog.environment import Environment, Stamp, stamp_of
 from tyqi_core.errors import Problem
 
 FORMAT = 3
+_WITHOUT_REFERENCES = 2
+"""The version of ``marshal`` that writes the same bytes for equal values, whichever objects they share."""
 _COARSEST_CLOCK_NS = 2_000_000_000
 """FAT keeps times to two seconds; other file systems are finer."""
 _KEPT_PER_ENVIRONMENT = 8
@@ -75,10 +79,14 @@ def _still_true(kept: Any, environment: Environment) -> bool:
     return (
         isinstance(kept, dict)
         and kept["format"] == FORMAT
-        and kept["environment"] == environment.fingerprint
-        and all(stamp_of(path) == (stamp and tuple(stamp)) for path, stamp in kept["watched"].items())
-        and all(environment.holders(package) == holders for package, holders in kept["packages"].items())
+        and kept["seen"] == _seen(environment, kept["packages"], map(stamp_of, kept["watched"]))
     )
+
+
+def _seen(environment: Environment, packages: Iterable[str], stamps: Iterable[Stamp | None]) -> str:
+    """The digest of all that discovery looked at: another one, and it may find something else."""
+    facts = [environment.facts, list(map(environment.holders, packages)), list(stamps)]
+    return hashlib.sha256(marshal.dumps(facts, _WITHOUT_REFERENCES)).hexdigest()
 
 
 def _too_fresh(environment: Environment, nodes: list[Discovered], started: int) -> bool:
@@ -88,12 +96,13 @@ def _too_fresh(environment: Environment, nodes: list[Discovered], started: int) 
 
 
 def _write(environment: Environment, nodes: list[Discovered]) -> None:
-    packages = {node.package for node in nodes if node.package}
+    packages = sorted({node.package for node in nodes if node.package})
+    watched = dict(file for node in nodes for file in node.watched)
     index = {
         "format": FORMAT,
-        "environment": environment.fingerprint,
-        "packages": {package: environment.holders(package) for package in sorted(packages)},
-        "watched": {path: stamp for node in nodes for path, stamp in node.watched},
+        "seen": _seen(environment, packages, watched.values()),
+        "packages": packages,
+        "watched": list(watched),
         "nodes": [_record(node) for node in nodes],
     }
     if write_cache(_file_name(environment), index, [node.content or b"" for node in nodes]):
@@ -101,18 +110,10 @@ def _write(environment: Environment, nodes: list[Discovered]) -> None:
         prune_cache(f"{_kind(environment)}-{environment_key()}-*.json", kept)
 
 
-def _record(node: Discovered) -> dict[str, Any]:
-    return {
-        "origin": astuple(node.origin),
-        "file": node.file,
-        "problems": [asdict(problem) for problem in node.problems],
-    }
+def _record(node: Discovered) -> tuple[Any, ...]:
+    return astuple(node.origin), node.file, [asdict(problem) for problem in node.problems]
 
 
-def _node(record: dict[str, Any], content: bytes) -> Discovered:
-    return Discovered(
-        origin=Origin(*record["origin"]),
-        file=record["file"],
-        content=content or None,
-        problems=tuple(Problem(**problem) for problem in record["problems"]),
-    )
+def _node(record: Sequence[Any], content: bytes) -> Discovered:
+    origin, file, problems = record
+    return Discovered(Origin(*origin), file, content or None, tuple(Problem(**problem) for problem in problems))
