@@ -17,6 +17,7 @@ from tyqi_core.settings import Settings
 if TYPE_CHECKING:
     from celery import Celery
 
+    from tyqi_core.catalog.manifest import Manifest
     from tyqi_core.runtime.context import ProgressListener
     from tyqi_core.runtime.distributed.durations import Durations
     from tyqi_core.runtime.distributed.engine import Engine
@@ -58,7 +59,14 @@ def open_catalog(settings: Settings | None = None, *, cache: bool = True) -> Cat
     settings = settings or Settings.load()
     isolated = isolated_nodes(settings.state, cache=cache)
     withdrawn = quarantine(settings.registry)
-    return Catalog.load(cache=cache, isolated=isolated, advice=advice(settings.registry), quarantine=withdrawn)
+    advise = advice(settings.registry)
+    return Catalog.load(cache=cache, isolated=isolated, advice=advise, quarantine=withdrawn, caution=_first_use)
+
+
+def _first_use(manifest: Manifest) -> str:
+    from tyqi_core.catalog.probe import first_use
+
+    return first_use(manifest)
 
 
 def load_project(path: str | Path, *, params: Mapping[str, Any] | None = None, catalog: Catalog | None = None) -> Plan:

@@ -146,6 +146,7 @@ ANIMALS: Sequence[Animal] = (
         "probe",
         top="import os\nos._exit(0)",
         probed="exit code 0",
+        fails="ACTIVATION_FAILED",
         fails_on_workers="QUARANTINED",
     ),
     Animal(
@@ -155,7 +156,7 @@ ANIMALS: Sequence[Animal] = (
         "probe",
         top="while True:\n    pass",
         probed="did not end within",
-        fails="TIMEOUT",
+        fails="ACTIVATION_FAILED",
     ),
     Animal(
         "hoards",
@@ -164,6 +165,7 @@ ANIMALS: Sequence[Animal] = (
         "probe",
         top="HOARD = bytearray(2 * 1024**3)\nHOARD[:: 4096] = b'x' * len(HOARD[:: 4096])",
         probed="MemoryError",
+        fails="ACTIVATION_FAILED",
     ),
     Animal(
         "patches",

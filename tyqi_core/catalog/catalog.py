@@ -29,6 +29,8 @@ Advice = Callable[[str, bool], str | None]
 """Reference of a node that is not installed, and whether its plugin is, -> how to get it, if that is known."""
 Quarantine = Callable[[str, str], str]
 """Normalised name and version of a distribution -> why its nodes must not be used; empty if they may."""
+Caution = Callable[["Manifest"], str]
+"""Asked before a node is imported: why this process would not survive that, or fail in it; empty if it may try."""
 
 _REFERENCE = re.compile(r"(?P<id>[a-z0-9][a-z0-9_]*\.[a-z][a-z0-9_]*)(?:@(?P<major>0|[1-9][0-9]{0,8}))?")
 
@@ -80,13 +82,20 @@ class Catalog:
     """The nodes of one environment (:meth:`load`) or of one test (:meth:`of`)."""
 
     def __init__(
-        self, nodes: Iterable[Discovered], *, disabled: Collection[str] = (), advice: Advice | None = None
+        self,
+        nodes: Iterable[Discovered],
+        *,
+        disabled: Collection[str] = (),
+        advice: Advice | None = None,
+        caution: Caution | None = None,
     ) -> None:
         self._nodes = list(nodes)
         self._by_id: Mapping[str, list[Discovered]] = _grouped(self._nodes)
         self._disabled = frozenset(disabled)
         self._advice = advice
+        self._caution = caution
         self._active: dict[str, type[Node]] = {}
+        self._examined: set[str] = set()
         self._replaced: Mapping[str, str] = {}
         self._lock = RLock()
         self._importing: dict[str, RLock] = {}
@@ -100,6 +109,7 @@ class Catalog:
         isolated: Iterable[Discovered] = (),
         advice: Advice | None = None,
         quarantine: Quarantine | None = None,
+        caution: Caution | None = None,
     ) -> Catalog:
         """The nodes that are installed in this environment. None of their code is imported, nothing is raised.
 
@@ -110,11 +120,13 @@ class Catalog:
             isolated: nodes of isolated environments; what is installed here goes before them.
             advice: how to get a node that is not installed.
             quarantine: why nodes of a plugin must not be used; they count as broken.
+            caution: asked before a node is imported. Without it, one that ends its process ends this one.
         """
         nodes = _beside(load_nodes(cache=cache), isolated)
         if quarantine is not None:
             nodes = _without_quarantined(nodes, quarantine)
-        return cls(nodes, disabled=disabled_here() if disabled is None else disabled, advice=advice)
+        switched_off = disabled_here() if disabled is None else disabled
+        return cls(nodes, disabled=switched_off, advice=advice, caution=caution)
 
     @classmethod
     def of(cls, *nodes: LocalNode) -> Catalog:
@@ -134,8 +146,9 @@ class Catalog:
         """
         for reference in replaced.values():
             self.find(reference)
-        other = Catalog(self._nodes, disabled=self._disabled, advice=self._advice)
-        other._active, other._lock, other._importing = self._active, self._lock, self._importing
+        other = Catalog(self._nodes, disabled=self._disabled, advice=self._advice, caution=self._caution)
+        other._active, other._examined = self._active, self._examined
+        other._lock, other._importing = self._lock, self._importing
         other._replaced = dict(replaced)
         return other
 
@@ -181,6 +194,23 @@ class Catalog:
         known = [node.origin.id for node in self._nodes if not node.problems and not self._is_off(node)]
         return nearest_name(reference.partition("@")[0], known)
 
+    def examine(self, manifest: Manifest) -> None:
+        """See, before the node is activated, that this process would survive it; takes time at a plugin's first use.
+
+        Raises:
+            CatalogError: ``ACTIVATION_FAILED``, with what happened where it was tried out.
+        """
+        if self._caution is None or manifest.origin.queue or safe_mode():
+            return
+        with self._lock_of(manifest):
+            if manifest.reference in self._active or manifest.reference in self._examined:
+                return
+            if reason := self._caution(manifest):
+                from tyqi_core.catalog.loading import import_refused  # noqa: PLC0415 - only on the way to an error
+
+                raise import_refused(manifest, reason)
+            self._examined.add(manifest.reference)
+
     def activate(self, manifest: Manifest) -> type[Node]:
         """The class of a node; imports the plugin at first use.
 
@@ -195,13 +225,15 @@ class Catalog:
         if safe_mode():
             message = f"'{manifest.id}' is not loaded: in safe mode no plugin is."
             raise CatalogError(message, code="SAFE_MODE", remedy="Leave --safe out, and TYQI_SAFE unset.")
-        with self._lock:
-            importing = self._importing.setdefault(manifest.reference, RLock())
-        with importing:  # one lock a node: the import of a large library keeps nobody from another node
+        with self._lock_of(manifest):  # the import of a large library keeps nobody from another node
             node_class = self._active.get(manifest.reference)
             if node_class is None:
                 node_class = self._active[manifest.reference] = load_node_class(manifest)
             return node_class
+
+    def _lock_of(self, manifest: Manifest) -> RLock:
+        with self._lock:
+            return self._importing.setdefault(manifest.reference, RLock())
 
     def _state(self, node: Discovered) -> State:
         if node.problems:

@@ -29,6 +29,14 @@ def load_node_class(manifest: Manifest) -> type[Node]:
     return value  # type: ignore[no-any-return]  # `mismatch` has seen that it is a Node class
 
 
+def import_refused(manifest: Manifest, reason: str) -> CatalogError:
+    """The refusal to import a node that a process of its own could not import."""
+    message = f"{_what(manifest)} cannot be used: {reason}."
+    short = manifest.distribution.removeprefix("tyqi-node-")
+    remedy = f"tyqi upgrade {short}, or tell its authors; 'tyqi doctor' tries all nodes."
+    return CatalogError(message, code="ACTIVATION_FAILED", remedy=remedy)
+
+
 def mismatch(manifest: Manifest, value: Any) -> str | None:
     """Why ``value`` is not the node that ``manifest`` declares; ``None`` if it is."""
     if not isinstance(value, type) or not issubclass(value, Node):

@@ -6,6 +6,7 @@ child process and a moment. The child's limits contain accidents. They are no sa
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
@@ -13,8 +14,11 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
+from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any
 
 from tyqi_core.catalog.cache import environment_key, read_cache, write_cache
@@ -22,6 +26,8 @@ from tyqi_core.catalog.contained import SINGLE_THREADED, Tail, end, told
 from tyqi_core.catalog.manifest import Manifest
 
 TIMEOUT_S = 20.0
+FIRST_USE_TIMEOUT_S = 60.0
+"""A run waits for a large library on a busy machine; what hangs must not hang for ever."""
 MEMORY_MB = 1024
 
 
@@ -74,6 +80,25 @@ class Verdicts:
         write_cache(_file_name(), {key: asdict(kept) for key, kept in self._kept.items()})
 
 
+_keeping = Lock()
+"""Threads of one process that use several nodes for the first time lose none of each other's verdicts."""
+
+
+def first_use(manifest: Manifest) -> str:
+    """Why a node must not be imported into this process; empty if it may.
+
+    A node that was imported well here before, or by ``tyqi install``, is not tried again; its version and manifest
+    are what tells that it is the same. A verdict against it is never taken from memory: its cause may be gone.
+    """
+    known = Verdicts.load().of(manifest)
+    if known is not None and known.ok:
+        return ""
+    verdict = probe(manifest, timeout=FIRST_USE_TIMEOUT_S)
+    with _keeping:
+        Verdicts.load().keep(manifest, verdict)
+    return verdict.reason
+
+
 def probe(
     manifest: Manifest, *, timeout: float = TIMEOUT_S, memory_mb: int | None = None, python: Path | None = None
 ) -> Verdict:
@@ -89,7 +114,7 @@ def probe(
     limit = memory_mb or max(MEMORY_MB, manifest.resources.memory_mb)
     with TemporaryDirectory(prefix="tyqi-probe-") as folder:
         answer = Path(folder) / "verdict.json"
-        child = _start(answer, limit, python)
+        child = _start(answer, limit, timeout, python)
         output = Tail(child.stderr)
         timed_out = _finish(child, _question(manifest), timeout)
         verdict = _verdict(answer, child.returncode, output.text(), timeout if timed_out else None)
@@ -101,11 +126,11 @@ def _question(manifest: Manifest) -> bytes:
     return json.dumps(body).encode()
 
 
-def _start(answer: Path, memory_mb: int, python: Path | None) -> subprocess.Popen[bytes]:
+def _start(answer: Path, memory_mb: int, timeout: float, python: Path | None) -> subprocess.Popen[bytes]:
     """The child. It learns the node through a pipe, so that no text of a plugin is ever part of a command."""
     program = [sys.executable, "-P"] if python is None else [str(python), "-I"]
     return subprocess.Popen(
-        [*program, "-m", "tyqi_core.catalog.probe_child", str(answer), str(memory_mb)],
+        [*program, "-m", "tyqi_core.catalog.probe_child", str(answer), str(memory_mb), str(ceil(timeout) + 1)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -120,6 +145,8 @@ def _start(answer: Path, memory_mb: int, python: Path | None) -> subprocess.Pope
 
 def _finish(child: subprocess.Popen[bytes], question: bytes, timeout: float) -> bool:
     """Wait for the child and end whatever it has started; says whether it had to be killed."""
+    ending = partial(end, child)
+    atexit.register(ending)  # of a thread that was given up, nothing below is reached
     try:
         _ask(child, question)
         child.wait(timeout)
@@ -128,7 +155,8 @@ def _finish(child: subprocess.Popen[bytes], question: bytes, timeout: float) -> 
     else:
         return False
     finally:
-        end(child)
+        ending()
+        atexit.unregister(ending)
 
 
 def _ask(child: subprocess.Popen[bytes], question: bytes) -> None:

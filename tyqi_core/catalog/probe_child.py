@@ -1,11 +1,13 @@
 """The child process of ``probe.py``: imports one node, writes the verdict, ends.
 
-Called as ``python -m tyqi_core.catalog.probe_child ANSWER MEMORY_MB``, the node on standard input.
+Called as ``python -m tyqi_core.catalog.probe_child ANSWER MEMORY_MB SECONDS``, the node on standard input. After
+that many seconds it is gone, even if the process that started it was killed meanwhile.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from json import dumps, load  # as they are now: a plugin may replace json's own
@@ -20,7 +22,9 @@ from tyqi_core.errors import CatalogError
 
 def main() -> None:
     """Import the node that standard input describes."""
-    answer, memory_mb = Path(sys.argv[1]), int(sys.argv[2])
+    answer, memory_mb, seconds = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    if hasattr(signal, "alarm"):
+        signal.alarm(seconds)
     question = load(sys.stdin)
     manifest = Manifest.build(question["body"], Origin(**question["origin"]), Path(question["path"]))
     _limit(memory_mb)

@@ -229,9 +229,12 @@ class InProcessRuntime:
     def _execute(self, run: RunUnderWay, attempt: Attempt) -> Job | None:
         job, executable, context = attempt.job, attempt.executable, attempt.context
         timeout = executable.task.timeout
-        deadline = None if timeout is None else self._timer.after(timeout, partial(self._expired, attempt, timeout))
+        deadline = None
         answer: Executed | NodeError | TaskCancelled
         try:
+            self._instances.examine(attempt.slot, executable.manifest)  # none of the task's time
+            if timeout is not None:
+                deadline = self._timer.after(timeout, partial(self._expired, attempt, timeout))
             node = self._instances.node(attempt.slot, executable.manifest, context)
             answer = self._watch.run(executable, node, attempt.claim.values, context, job)
         except (NodeError, TaskCancelled) as error:

@@ -110,6 +110,18 @@ class Instances(Generic[Job]):
             slot.parked.clear()
             return parked
 
+    def examine(self, slot: Slot[Job], manifest: Manifest) -> None:
+        """See that the node of an entered slot can be imported here; its first use on this machine takes longer.
+
+        Raises:
+            NodeError: it cannot.
+        """
+        if slot.node is None:
+            try:
+                self._catalog.examine(manifest)
+            except TyqiError as error:
+                raise NodeError(error.message, code=error.code, remedy=error.remedy) from error
+
     def node(self, slot: Slot[Job], manifest: Manifest, ctx: TaskContext) -> Node:
         """The living node of an entered slot, built on first use; ``ctx`` is told its device.
 
