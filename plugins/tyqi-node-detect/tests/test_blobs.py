@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import yaml
 
+from tyqi_core.errors import InputError
 from tyqi_core.node import LocalContext
 from tyqi_node_detect import nodes
 from tyqi_node_detect.blobs import Blob, detect, iou, score_of, shared, suppress
@@ -92,7 +93,7 @@ def test_the_picture_is_not_modified_and_boxes_lie_inside_it():
 
 
 def test_sizes_that_are_upside_down_are_refused():
-    with pytest.raises(ValueError, match="min_size <= max_size"):
+    with pytest.raises(InputError, match="min_size <= max_size"):
         detect(wall(), min_size=50, max_size=20)
 
 

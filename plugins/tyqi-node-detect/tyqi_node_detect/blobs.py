@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tyqi_core.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -75,10 +77,14 @@ def detect(
         Blobs, best score first.
 
     Raises:
-        ValueError: sizes below 2 px, or ``min_size`` above ``max_size``.
+        InputError: ``BAD_SIZES``: sizes below 2 px, or ``min_size`` above ``max_size``.
     """
     if not 2 <= min_size <= max_size:
-        raise ValueError(f"sizes must fulfil 2 <= min_size <= max_size, found {min_size} and {max_size}")
+        raise InputError(
+            f"sizes must fulfil 2 <= min_size <= max_size, found {min_size} and {max_size}.",
+            code="BAD_SIZES",
+            remedy="Give a min_size that is not above max_size.",
+        )
     flat = flattened(image, max_size)
     sigmas = scales(min_size, max_size)
     stack = np.stack([_response(flat, sigma) for sigma in sigmas])

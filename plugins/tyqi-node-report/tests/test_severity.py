@@ -1,5 +1,6 @@
 import pytest
 
+from tyqi_core.errors import InputError
 from tyqi_node_report.severity import LABELS, grade, rules
 
 
@@ -63,7 +64,7 @@ def test_measures_without_a_rule_do_not_count():
 
 
 def test_a_unit_without_steps_is_refused_instead_of_being_graded_wrongly():
-    with pytest.raises(ValueError, match=r"'max_width' comes in 'inch'.*mm, px"):
+    with pytest.raises(InputError, match=r"'max_width' comes in 'inch'.*mm, px"):
         graded({"max_width": {"value": 1, "unit": "inch"}})
 
 
@@ -73,5 +74,5 @@ def test_a_rule_without_steps_is_off():
 
 @pytest.mark.parametrize("steps", [(3, 1), (1, 1), (1, 2, 3, 4, 5)])
 def test_steps_that_do_not_rise_or_are_too_many_are_refused(steps):
-    with pytest.raises(ValueError, match="at most four rising numbers"):
+    with pytest.raises(InputError, match="at most four rising numbers"):
         table(width_px=steps)

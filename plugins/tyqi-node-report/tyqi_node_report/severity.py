@@ -22,6 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tyqi_core.errors import InputError
 from tyqi_node_report.figures import with_unit
 
 if TYPE_CHECKING:
@@ -42,7 +43,11 @@ class Rule:
 
     def __post_init__(self) -> None:
         if len(self.steps) > 4 or list(self.steps) != sorted(set(self.steps)):
-            raise ValueError(f"steps for {self.title} must be at most four rising numbers, found {list(self.steps)}")
+            raise InputError(
+                f"steps for {self.title} must be at most four rising numbers, found {list(self.steps)}.",
+                code="BAD_STEPS",
+                remedy="Order them, each once; level 4 is the highest.",
+            )
 
     def level(self, value: float) -> int:
         """How many steps the value reaches."""
@@ -93,7 +98,7 @@ def rules(
     """The rules for measurements, with the given steps; a rule without steps is off.
 
     Raises:
-        ValueError: steps that do not rise, or more than four.
+        InputError: ``BAD_STEPS``: steps that do not rise, or more than four.
     """
     table = (
         Rule("max_width", "mm", tuple(width_mm), "largest crack width"),
@@ -122,7 +127,7 @@ def grade(
         ``level`` 0 to 4, ``label``, ``reasons`` (sentences, worst first) and ``graded`` (figures on their steps).
 
     Raises:
-        ValueError: a figure for which there are rules comes in a unit that none of them knows.
+        InputError: ``UNKNOWN_UNIT``: a figure for which there are rules comes in a unit that none of them knows.
     """
     graded = list(_measured(measurements or {}, table))
     if score is not None and score_steps:
@@ -147,7 +152,11 @@ def _measured(measurements: Mapping[str, Mapping[str, Any]], table: Sequence[Rul
         fitting = [rule for rule in table if rule.figure == name and rule.unit == unit]
         if not fitting:
             known = ", ".join(rule.unit for rule in table if rule.figure == name)
-            raise ValueError(f"'{name}' comes in '{unit}', for which there are no steps; there are steps for: {known}")
+            raise InputError(
+                f"'{name}' comes in '{unit}', for which there are no steps; there are steps for: {known}.",
+                code="UNKNOWN_UNIT",
+                remedy="Measure in one of these units, or give steps for that one.",
+            )
         yield Graded(fitting[0], value)
 
 

@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tyqi_core.errors import InputError
 from tyqi_node_synth.drawing import SURFACES, draw_crack, draw_spall, photograph, texture
 
 
@@ -133,15 +134,15 @@ def test_pictures_that_are_not_square_are_drawn_on_too(shape):
 )
 def test_what_cannot_be_drawn_on_is_refused_with_what_was_found(wall, wrong):
     for draw in (draw_crack, draw_spall):
-        with pytest.raises(ValueError, match=wrong):
+        with pytest.raises(InputError, match=wrong):
             draw(wall, rng())
 
 
 def test_a_range_that_is_upside_down_is_refused():
     wall = np.zeros((64, 64, 3), np.uint8)
-    with pytest.raises(ValueError, match="width must be a range"):
+    with pytest.raises(InputError, match="width must be a range"):
         draw_crack(wall, rng(), width=(5, 3))
-    with pytest.raises(ValueError, match="radius must be a range"):
+    with pytest.raises(InputError, match="radius must be a range"):
         draw_spall(wall, rng(), radius=(0.2, 0.1))
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import yaml
 
+from tyqi_core.errors import InputError
 from tyqi_core.node import LocalContext
 from tyqi_node_synth import nodes
 
@@ -44,5 +45,5 @@ def test_the_seed_of_a_node_decides_what_is_drawn(name):
 
 
 def test_a_least_width_above_the_largest_is_refused():
-    with pytest.raises(ValueError, match="width must be a range"):
+    with pytest.raises(InputError, match="width must be a range"):
         run_example("crack", min_width=9, max_width=3)

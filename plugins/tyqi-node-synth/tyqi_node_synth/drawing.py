@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tyqi_core.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -193,7 +195,7 @@ def draw_crack(
         The picture with the crack, and its mask: uint8 (H, W), 255 where the crack covers at least half a pixel.
 
     Raises:
-        ValueError: not an RGB uint8 picture of at least 32 px a side, or a range that is upside down.
+        InputError: ``BAD_PICTURE``: not an RGB uint8 picture of at least 32 px a side; ``BAD_RANGE``: one upside down.
     """
     _check_picture(image)
     _check_range("width", width, least=0.5)
@@ -295,7 +297,7 @@ def draw_spall(
         The picture with the spall, and its mask: uint8 (H, W), 255 where the spall covers at least half a pixel.
 
     Raises:
-        ValueError: not an RGB uint8 picture of at least 32 px a side, or a range that is upside down.
+        InputError: ``BAD_PICTURE``: not an RGB uint8 picture of at least 32 px a side; ``BAD_RANGE``: one upside down.
     """
     _check_picture(image)
     _check_range("radius", radius, least=0.01)
@@ -379,11 +381,16 @@ def _mask(coverage: Field) -> Image:
 
 def _check_picture(image: NDArray[Any]) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(f"expected an RGB picture (H, W, 3) of uint8, found {image.shape} of {image.dtype}")
+        raise _bad_picture(f"expected an RGB picture (H, W, 3) of uint8, found {image.shape} of {image.dtype}.")
     if min(image.shape[:2]) < SMALLEST:
-        raise ValueError(f"expected at least {SMALLEST} px a side, found {image.shape[1]} x {image.shape[0]}")
+        raise _bad_picture(f"expected at least {SMALLEST} px a side, found {image.shape[1]} x {image.shape[0]}.")
+
+
+def _bad_picture(message: str) -> InputError:
+    return InputError(message, code="BAD_PICTURE", remedy="Hand over a larger RGB picture.")
 
 
 def _check_range(name: str, given: Range, least: float) -> None:
     if not least <= given[0] <= given[1]:
-        raise ValueError(f"{name} must be a range (low, high) with {least} <= low <= high, found {given}")
+        message = f"{name} must be a range (low, high) with {least} <= low <= high, found {given}."
+        raise InputError(message, code="BAD_RANGE", remedy="Give a least value that is not above the largest.")
