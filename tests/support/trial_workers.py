@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -21,8 +20,9 @@ from typing import Any
 import pytest
 from rabbit_servers import RabbitServer, rabbit_program
 from redis_servers import RedisServer
+from sweeping import sweeping
 
-from tyqi_core.app import Project, open_sweeper
+from tyqi_core.app import Project
 from tyqi_core.catalog.catalog import Catalog
 from tyqi_core.client import Client
 from tyqi_core.errors import InputError, UsageError
@@ -58,7 +58,7 @@ class Workplace:
             stack.callback(broker.close if isinstance(broker, RabbitServer) else broker.kill)
             self._settings = Settings(folder / "state", redis=redis.url, broker=broker.url, **SETTINGS)
             self.client = stack.enter_context(Client.connect(self._settings))
-            stack.enter_context(self._sweeping())
+            stack.enter_context(sweeping(self._settings))
             stack.callback(self.end_worker)
             self._opened = stack.pop_all()
         self._worker: subprocess.Popen[bytes] | None = None
@@ -119,16 +119,6 @@ class Workplace:
                 stdout=log,
                 stderr=log,
             )
-
-    @contextlib.contextmanager
-    def _sweeping(self) -> Iterator[None]:
-        sweeper = open_sweeper(self._settings)
-        thread = threading.Thread(target=sweeper.run, name="sweeper")
-        thread.start()
-        yield
-        sweeper.stop()
-        thread.join()
-        sweeper.close()
 
 
 class OnWorkers:

@@ -7,15 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sweeping import sweeping
 from trial_runs import HEAD
 
-from tyqi_core.app import Project, open_sweeper
+from tyqi_core.app import Project
 from tyqi_core.catalog.catalog import Catalog
 from tyqi_core.client import Client
 from tyqi_core.runtime.run import RunResult
@@ -87,7 +87,7 @@ class Site:
         self._projects: dict[str, Project] = {}
         self._opened = contextlib.ExitStack()
         if sweeps:
-            self._opened.enter_context(self._sweeping())
+            self._opened.enter_context(sweeping(self.settings))
 
     @property
     def store(self) -> RedisStore:
@@ -152,16 +152,6 @@ class Site:
             worker.kill()
         self._opened.close()
         self.client.close()
-
-    @contextlib.contextmanager
-    def _sweeping(self) -> Iterator[None]:
-        sweeper = open_sweeper(self.settings)
-        thread = threading.Thread(target=sweeper.run, name="sweeper")
-        thread.start()
-        yield
-        sweeper.stop()
-        thread.join()
-        sweeper.close()
 
 
 def eventually(is_so: Callable[[], bool], otherwise: Callable[[], object] = str) -> None:

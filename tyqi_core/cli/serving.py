@@ -45,6 +45,18 @@ max_memory_option = click.option(
 )
 
 
+def grace_option(default: float, when: str) -> Callable[[Command], Command]:
+    """``--grace``: how long tasks may take to end ``when`` something happens."""
+    return click.option(
+        "--grace",
+        type=click.FloatRange(0),
+        default=default,
+        show_default=True,
+        metavar="SECONDS",
+        help=f"How long tasks may take to end {when}.",
+    )
+
+
 def privates(settings: Settings) -> list[Private]:
     """The isolated environments here, as far as workers are concerned. One without its interpreter is left out."""
     from tyqi_core.installation.isolated import environments

@@ -15,7 +15,14 @@ from urllib.parse import urlsplit
 import click
 
 from tyqi_core.cli.output import say
-from tyqi_core.cli.serving import check_platform, concurrency_option, devices_option, max_memory_option, names
+from tyqi_core.cli.serving import (
+    check_platform,
+    concurrency_option,
+    devices_option,
+    grace_option,
+    max_memory_option,
+    names,
+)
 from tyqi_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,14 +43,7 @@ Ctrl-C ends everything here; what is under way then goes on at the next 'tyqi up
 @concurrency_option
 @devices_option
 @max_memory_option
-@click.option(
-    "--grace",
-    type=click.FloatRange(0),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long tasks may take to end after Ctrl-C.",
-)
+@grace_option(10.0, "after Ctrl-C")
 def up(queues: str | None, concurrency: int | None, devices: str | None, max_memory: int | None, grace: float) -> None:
     """Run everything that runs need on this machine: a store, workers, an orchestrator. Until Ctrl-C or SIGTERM.
 

@@ -7,7 +7,14 @@ from dataclasses import replace
 import click
 
 from tyqi_core.cli.output import say
-from tyqi_core.cli.serving import check_platform, concurrency_option, devices_option, max_memory_option, names
+from tyqi_core.cli.serving import (
+    check_platform,
+    concurrency_option,
+    devices_option,
+    grace_option,
+    max_memory_option,
+    names,
+)
 from tyqi_core.settings import Settings
 
 _POOLS = click.Choice(["prefork", "threads", "solo", "gevent", "eventlet"])
@@ -20,14 +27,7 @@ _POOLS = click.Choice(["prefork", "threads", "solo", "gevent", "eventlet"])
 @concurrency_option
 @devices_option
 @max_memory_option
-@click.option(
-    "--grace",
-    type=click.FloatRange(0),
-    default=30.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long tasks may take to end when the worker is told to stop.",
-)
+@grace_option(30.0, "when the worker is told to stop")
 def worker(
     queues: str | None,
     envs: tuple[str, ...],

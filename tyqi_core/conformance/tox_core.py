@@ -7,7 +7,6 @@ takes nothing away from what the user's own settings of pip say.
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,14 +16,13 @@ if TYPE_CHECKING:
     from tox.config.sets import ConfigSet, EnvConfigSet
     from tox.session.state import State
 
-GROUP: Final = "tyqi.nodes"
 _VARIABLE: Final = "PIP_CONSTRAINT"
 
 
 @impl
 def tox_add_core_config(core_conf: ConfigSet) -> None:
     """Write the wheel and the file that leads to it, once for a call of tox."""
-    from tyqi_core.conformance.core_wheel import write_core_wheel  # noqa: PLC0415 - see _wanted
+    from tyqi_core.conformance.core_wheel import write_core_wheel  # noqa: PLC0415 - see below
 
     if _wanted(core_conf):
         link = _link(core_conf)
@@ -48,10 +46,6 @@ def _link(core_conf: ConfigSet) -> Path:
 
 
 def _wanted(core_conf: ConfigSet) -> bool:
-    """Whether this is a project of nodes; tox loads plugins in every project."""
-    try:
-        body = tomllib.loads((Path(core_conf["tox_root"]) / "pyproject.toml").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    entry_points = body.get("project", {}).get("entry-points", {})
-    return isinstance(entry_points, dict) and GROUP in entry_points
+    from tyqi_core.conformance.own_nodes import announces_nodes  # noqa: PLC0415 - tox loads this in every project
+
+    return announces_nodes(Path(core_conf["tox_root"]))
