@@ -158,7 +158,7 @@ _trial(
     "gold",
     "A thousand calls do not make the process grow.",
     "Workers live for days.",
-    "Keep no results, no graphs and no growing caches on self or in modules.",
+    "Keep no results, no graphs and no growing caches on self or in modules. They get ten minutes.",
 )
 
 
