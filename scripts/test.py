@@ -13,7 +13,7 @@ import sys
 import _env
 import lint
 
-SIDE_BY_SIDE = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile")
+SIDE_BY_SIDE = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile", "--no-loadscope-reorder")
 
 if __name__ == "__main__":
     _env.ensure("lint", "test")

@@ -139,11 +139,15 @@ def _distribution(place: MetadataFolder) -> _Distribution | None:
 
 
 def _stamps(place: str) -> tuple[tuple[str, Stamp | None], ...]:
-    """The files of a distribution's metadata that decide on its nodes, beside the entry points."""
-    found = {name: stamp_of(f"{place}{os.sep}{name}") for name in ("RECORD", "METADATA")}
-    if not (found["METADATA"] and found["METADATA"][2]):  # then the older form is read
-        found["PKG-INFO"] = stamp_of(f"{place}{os.sep}PKG-INFO")
-    return tuple((f"{place}{os.sep}{name}", stamp) for name, stamp in found.items())
+    """What to watch of a distribution's metadata beside its folder and entry points, which the environment looks at.
+
+    An installer writes a ``.dist-info`` as a whole, and gives it and its files new stamps. The ``.egg-info`` of an
+    editable installation is kept: a new version is written into it.
+    """
+    if not place.endswith(".egg-info"):
+        return ()
+    description = f"{place}{os.sep}PKG-INFO"
+    return ((description, stamp_of(description)),)
 
 
 def _entry_points(text: str) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """The kept result of discovery, so that a command that starts does not read a hundred manifests again.
 
 One file per environment and search path. It is used only if nothing that discovery looked at has changed: the folders
-of distributions, the plugins' metadata, the manifests themselves, and where editable packages would be imported
+of distributions and their entry points, the manifests themselves, and where editable packages would be imported
 from. What changed within the last moments before discovery is not kept at all, because file times are too coarse to
 tell such a change from the next one.
 """

@@ -141,6 +141,18 @@ def test_a_rewritten_list_of_entry_points_is_noticed(crack: Path, manifest_text:
     assert titles() == {"crack.segment": "One", "crack.width": "Width"}
 
 
+def test_a_new_version_of_an_editable_installation_is_noticed(
+    site: Path, install: Install, manifest_text: Text
+) -> None:
+    install(site, "crack", {"segment": manifest_text()})
+    info = (site / "tyqi_node_crack-1.0.0.dist-info").rename(site / "tyqi_node_crack.egg-info")
+    about = (info / "METADATA").rename(info / "PKG-INFO")
+    assert [node.origin.distribution_version for node in load_nodes()] == ["1.0.0"]
+    with about.open("r+", encoding="utf-8") as stream:  # as setuptools writes it: in place
+        stream.write(about.read_text(encoding="utf-8").replace("1.0.0", "1.0.1"))
+    assert [node.origin.distribution_version for node in load_nodes()] == ["1.0.1"]
+
+
 def test_a_folder_that_now_comes_first_on_the_path_is_noticed(
     editable: Path, site: Path, install: Install, manifest_text: Text
 ) -> None:
