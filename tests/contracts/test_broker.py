@@ -87,6 +87,8 @@ class Bench:
 
     def close(self) -> None:
         self.publisher.close()
+        self.app.backend.result_consumer.stop()  # Celery leaves what listened to results to the garbage collector
+        self.app.backend.client.connection_pool.disconnect()
         self.app.close()
         kombu.pools.reset()  # shared by all applications of a process, with connections from before a restart
 
