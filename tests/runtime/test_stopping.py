@@ -79,8 +79,14 @@ def test_a_run_cancelled_at_any_moment_is_resumed_to_its_end(run, tmp_path):
         run_id = run.start(interrupted(tmp_path))
         time.sleep(moment_ms / 1000)
         stopped = run.cancel(run_id, grace=0.0 if moment_ms % 3 else 5.0)
-        if stopped.status != "completed" and stopped.events:  # without any, it was stopped before it was accepted
+        if stopped.status == "completed":
+            continue
+        if stopped.events:
             assert completed(run.resume(run_id))["both"] == [1, [0, 1, 2]]
+        else:  # told to stop before it was accepted: nothing was begun, so there is nothing to go on with
+            assert stopped.status == "cancelled"
+            with pytest.raises(UsageError, match="UNKNOWN_RUN"):
+                run.resume(run_id)
 
 
 def test_a_run_can_be_cancelled_and_resumed_several_times(run, tmp_path):
